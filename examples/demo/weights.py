@@ -33,19 +33,20 @@ def read(path):
         if size < 8 or not 2 <= length <= min(size - 8, HEADER_LIMIT):
             raise NotSafetensors(f"{path} is not a safetensors file: it does not begin with the length of a header")
         try:
-            header = json.loads(file.read(length))
-            header.pop("__metadata__", None)
+            header = dict(json.loads(file.read(length)).items())
         except (ValueError, AttributeError) as error:
             raise NotSafetensors(f"{path} is not a safetensors file: its header is not a JSON object") from error
+        header.pop("__metadata__", None)
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     arrays, raw = {}, {}
     for name, entry in header.items():
         try:
             kind, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
             nbytes = end - begin
-            whole = all(type(n) is int and n >= 0 for n in (*shape, begin, nbytes)) and 8 + length + end <= size
+            whole = isinstance(kind, str) and all(type(n) is int and n >= 0 for n in (*shape, begin, nbytes)) and 8 + length + end <= size
         except (KeyError, TypeError, ValueError) as error:
             raise NotSafetensors(f"{path}: the header's entry for {name!r} is malformed") from error
+        kind = str(kind)
         if kind not in DTYPES:
             raw[name] = kind
         dtype = DTYPES.get(kind) or RAW.get(kind)
@@ -60,4 +61,6 @@ def read(path):
 def load(path, store):
     """Copy every tensor of the file into `store`, each once. Returns the shared arrays and what became raw."""
     arrays, raw = read(path)
+    if not arrays:
+        raise NotSafetensors(f"{path} holds no tensors")
     return {name: store.create(name, array, exists="replace") for name, array in arrays.items()}, raw

@@ -1,0 +1,28 @@
+"""What a process costs, from the kernel's own books: /proc/self/smaps."""
+
+
+def store_file(store):
+    """The file behind the store `store`, as this process has it mapped. None if it has not."""
+    with open("/proc/self/maps") as maps:
+        for line in maps:
+            path = line.split(maxsplit=5)[5:]
+            if path and path[0].rstrip("\n").endswith("-" + store):
+                return path[0].rstrip("\n")
+    return None
+
+
+def usage(path):
+    """Bytes of this process: `shared`, its part of the file at `path` (PSS: each page divided by the number
+    of processes that have it mapped, so that the sum over all processes is what is really there), and `private`,
+    what nobody else uses."""
+    shared = private = 0
+    inside = False
+    with open("/proc/self/smaps") as smaps:
+        for line in smaps:
+            if not line[0].isupper():  # the head of a mapping: addresses, permissions, offset, device, inode, path
+                inside = line.rstrip("\n").endswith((path, path + " (deleted)"))
+            elif inside and line.startswith("Pss:"):
+                shared += int(line.split()[1]) * 1024
+            elif not inside and line.startswith(("Private_Clean:", "Private_Dirty:")):
+                private += int(line.split()[1]) * 1024
+    return {"shared": shared, "private": private}
