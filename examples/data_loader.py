@@ -5,6 +5,7 @@
 A loader makes the batch in the store (`empty`), fills it, and gives it a name: nothing is copied at any size, and
 nobody can see a batch before it is whole. Only a small string crosses the queue.
 """
+
 import multiprocessing
 import time
 

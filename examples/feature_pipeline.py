@@ -1,10 +1,11 @@
 """A pipeline of programs: each waits for the name it needs, and publishes the name it makes.
 
-    python examples/feature_pipeline.py
+python examples/feature_pipeline.py
 
-    clean -> normalise -> summarise, started in the wrong order on purpose. What is published is sealed: from then
-    on nobody, its maker included, can change it through a new attachment.
+clean -> normalise -> summarise, started in the wrong order on purpose. What is published is sealed: from then
+on nobody, its maker included, can change it through a new attachment.
 """
+
 import multiprocessing
 
 import numpy as np
@@ -32,7 +33,7 @@ def normalise():
 def summarise():
     with zct.Store(STORE) as store:
         features = store.attach("features", timeout=60)
-        print(f"features: {features.dtype} {features.shape}, mean {abs(features.mean()):.3f}, deviation {features.std():.3f}")
+        print(f"features: {features.dtype} {features.shape}, mean {abs(features.mean()):.3f}, std {features.std():.3f}")
         try:
             store.attach("features", mode="r+")
         except OSError as error:

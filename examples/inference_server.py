@@ -5,6 +5,7 @@
 The workers attach for every request: that takes well under a microsecond, so each answer comes from the newest
 weights, and no worker has to be told about a swap. A request that is under way keeps the generation it began with.
 """
+
 import multiprocessing
 
 import numpy as np

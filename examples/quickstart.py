@@ -1,7 +1,8 @@
 """Two processes, one array: the second one finds it by name alone.
 
-    python examples/quickstart.py
+python examples/quickstart.py
 """
+
 import subprocess
 import sys
 

@@ -7,6 +7,7 @@ says how many rows are there: a row is written first, counted afterwards, and a 
 the count. (That much is safe for one writer on x86-64; more writers need a lock.)
 In the end the sensor is killed, as sensors are: the controller's arrays stay valid, and its tensors go with it.
 """
+
 import multiprocessing
 import os
 import signal

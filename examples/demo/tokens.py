@@ -1,4 +1,5 @@
 """Sentences to token ids, as the model's own settings want them."""
+
 import importlib.util
 import os
 import pathlib

@@ -4,6 +4,7 @@ The format: eight bytes (little-endian) for the length of a JSON header, the hea
 The header gives each tensor's dtype, shape and place; `read` lays arrays over the mapped file, nothing is read
 until somebody copies them.
 """
+
 import json
 import math
 import mmap
@@ -43,10 +44,11 @@ def read(path):
         try:
             kind, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
             nbytes = end - begin
-            whole = isinstance(kind, str) and all(type(n) is int and n >= 0 for n in (*shape, begin, nbytes)) and 8 + length + end <= size
+            if not isinstance(kind, str):
+                raise TypeError(kind)
+            whole = all(type(n) is int and n >= 0 for n in (*shape, begin, nbytes)) and 8 + length + end <= size
         except (KeyError, TypeError, ValueError) as error:
             raise NotSafetensors(f"{path}: the header's entry for {name!r} is malformed") from error
-        kind = str(kind)
         if kind not in DTYPES:
             raw[name] = kind
         dtype = DTYPES.get(kind) or RAW.get(kind)
@@ -54,7 +56,9 @@ def read(path):
             dtype, shape = "u1", (nbytes,)
         if not whole or math.prod(shape) * np.dtype(dtype).itemsize != nbytes:
             raise NotSafetensors(f"{path}: {name!r} ({kind} {list(shape)}) does not fit its place in the file")
-        arrays[name] = np.ndarray(shape, dtype, buffer=data, offset=8 + length + begin) if nbytes else np.empty(shape, dtype)
+        arrays[name] = (
+            np.ndarray(shape, dtype, buffer=data, offset=8 + length + begin) if nbytes else np.empty(shape, dtype)
+        )
     return arrays, raw
 
 

@@ -1,4 +1,5 @@
 """One worker process of the demo: attach by name, check every byte, embed sentences, report."""
+
 import os
 import signal
 import time

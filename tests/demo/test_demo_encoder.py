@@ -1,4 +1,5 @@
 """The demo's encoder against mathematics, and against the original library's embeddings."""
+
 import hashlib
 import importlib.util
 import math

@@ -1,4 +1,5 @@
 """The demo's safetensors reader: every dtype, and files that are none."""
+
 import json
 import pathlib
 import sys

@@ -1,4 +1,5 @@
 """Every example runs by itself, and leaves nothing behind: each gets a directory of its own for its stores."""
+
 import os
 import pathlib
 import subprocess
@@ -18,7 +19,7 @@ def run(*command):
     with tempfile.TemporaryDirectory(dir=SHM) as stores:
         done = subprocess.run(
             [sys.executable, *map(str, command)], env={**os.environ, "ZCT_DIR": stores}, timeout=300,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         return done.returncode, done.stdout, os.listdir(stores)
 
