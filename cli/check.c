@@ -11,8 +11,7 @@ static const char help[] =
     "usage: zct check\n"
     "\n"
     "Check every invariant of the store and say what is violated, a sentence a line. Changes nothing, and may\n"
-    "run while the store is in use. A dead process that nobody has reaped yet is no finding.\n" TARGET_HELP
-    "\n"
+    "run while the store is in use. A dead process that nobody has reaped yet is no finding.\n" TARGET_HELP "\n"
     "Exit: 0 if the store is whole; 1 if there are findings; 2 if it cannot be opened or looked at.\n";
 
 static int say(void *context, const char *finding)
@@ -31,7 +30,7 @@ static int say(void *context, const char *finding)
 
 static int check(zct_store *store, struct target *target)
 {
-    zct_store_stats stats = { .size = sizeof stats };
+    zct_store_stats stats = {.size = sizeof stats};
     int findings, counted;
 
     if (target->json) {
@@ -61,7 +60,7 @@ static int check(zct_store *store, struct target *target)
 
 int command_check(int argc, char **argv, struct target *target)
 {
-    static const struct option options[] = { TARGET_OPTIONS };
+    static const struct option options[] = {TARGET_OPTIONS};
     zct_store *store;
     bool over;
     int code;

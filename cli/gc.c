@@ -17,20 +17,17 @@ static const char help[] =
     "\n"
     "Exit: 0; 1 if it could not be done; 2 if the store cannot be opened.\n";
 
-static const char *plural(unsigned count, const char *one, const char *many)
-{
-    return count == 1 ? one : many;
-}
+static const char *plural(unsigned count, const char *one, const char *many) { return count == 1 ? one : many; }
 
 int command_gc(int argc, char **argv, struct target *target)
 {
     static const struct option options[] = {
-        { "unheld", no_argument, NULL, 'u' },
-        { "older-than", required_argument, NULL, 'o' },
+        {"unheld", no_argument, NULL, 'u'},
+        {"older-than", required_argument, NULL, 'o'},
         TARGET_OPTIONS,
     };
-    zct_gc_options how = { .size = sizeof how };
-    zct_gc_result result = { .size = sizeof result };
+    zct_gc_options how = {.size = sizeof how};
+    zct_gc_result result = {.size = sizeof result};
     bool aged = false, over;
     zct_store *store;
     int option, code;

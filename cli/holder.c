@@ -63,8 +63,8 @@ static void cells_of(struct cells *cells, const zct_holder *holder)
 
 void holder_table(const zct_holder *holders, int count)
 {
-    static const char *const headings[] = { ">PID", ">UID", "JOINED", ">HOLDS", ">SENT", ">OLDEST", "COMMAND" };
-    struct table table = { .columns = 7, .indent = 4, .headings = headings };
+    static const char *const headings[] = {">PID", ">UID", "JOINED", ">HOLDS", ">SENT", ">OLDEST", "COMMAND"};
+    struct table table = {.columns = 7, .indent = 4, .headings = headings};
     struct cells cells;
 
     for (int i = 0; i < count; i++) {

@@ -82,15 +82,9 @@ static void open_container(const char *key, char opening, char closing)
     json.depth++;
 }
 
-void json_object(const char *key)
-{
-    open_container(key, '{', '}');
-}
+void json_object(const char *key) { open_container(key, '{', '}'); }
 
-void json_array(const char *key)
-{
-    open_container(key, '[', ']');
-}
+void json_array(const char *key) { open_container(key, '[', ']'); }
 
 void json_close(void)
 {
@@ -127,10 +121,7 @@ void json_text_n(const char *key, const char *text, size_t len)
     write_text(text, len);
 }
 
-void json_text(const char *key, const char *text)
-{
-    json_text_n(key, text, strlen(text));
-}
+void json_text(const char *key, const char *text) { json_text_n(key, text, strlen(text)); }
 
 void json_uint(const char *key, uint64_t value)
 {

@@ -7,8 +7,8 @@
 #define ZCT_CLI_JSON_H
 
 #include <stdbool.h>
-#include <stdint.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Of the documents, in docs/CLI.md: one more when a member is removed or changes its meaning. */
 #define JSON_SCHEMA 1

@@ -30,8 +30,7 @@ static const char help[] =
     "  -a, --all              the nameless too: unnamed, unlinked while held, being made\n"
     "  -b, --bytes            sizes in bytes\n"
     "  -n, --names            names alone, one a line, escaped\n"
-    "      --stores           all stores of the directory in place of tensors\n" TARGET_HELP
-    "\n"
+    "      --stores           all stores of the directory in place of tensors\n" TARGET_HELP "\n"
     "Exit: 0, also if nothing fits GLOB; 1 if the list is incomplete; 2 if the store cannot be opened.\n";
 
 enum { OPT_STORES = 0x200 };
@@ -48,7 +47,7 @@ struct ls {
 };
 
 enum { COLUMNS = 8 };
-static const char *const headings[COLUMNS] = { "NAME", "DTYPE", "SHAPE", ">SIZE", ">GEN", ">HELD", ">AGE", "FLAGS" };
+static const char *const headings[COLUMNS] = {"NAME", "DTYPE", "SHAPE", ">SIZE", ">GEN", ">HELD", ">AGE", "FLAGS"};
 
 struct cells {
     char name[TEXT_ESCAPED(ZCT_MAX_NAME)], dtype[64], shape[TENSOR_SHAPE_SIZE], flags[64];
@@ -117,7 +116,7 @@ static void write_window(struct ls *ls)
 /* All that fit, to the output. Returns 0 or a negative code. */
 static int write_list(struct ls *ls, zct_list *list)
 {
-    zct_stat stat = { .size = sizeof stat };
+    zct_stat stat = {.size = sizeof stat};
     bool streaming = false;
     int more;
 
@@ -180,7 +179,7 @@ static int list_tensors(struct ls *ls, zct_store *store)
 
 static bool parse_sort(const char *word, enum rows_sort *ret_sort)
 {
-    static const char *const words[] = { "none", "name", "size", "age", "held" };
+    static const char *const words[] = {"none", "name", "size", "age", "held"};
 
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (strcmp(word, words[i]) == 0) {
@@ -193,13 +192,18 @@ static bool parse_sort(const char *word, enum rows_sort *ret_sort)
 int command_ls(int argc, char **argv, struct target *target)
 {
     static const struct option options[] = {
-        { "sort", required_argument, NULL, 's' }, { "reverse", no_argument, NULL, 'r' },
-        { "all", no_argument, NULL, 'a' },        { "bytes", no_argument, NULL, 'b' },
-        { "names", no_argument, NULL, 'n' },      { "stores", no_argument, NULL, OPT_STORES },
+        {"sort", required_argument, NULL, 's'},
+        {"reverse", no_argument, NULL, 'r'},
+        {"all", no_argument, NULL, 'a'},
+        {"bytes", no_argument, NULL, 'b'},
+        {"names", no_argument, NULL, 'n'},
+        {"stores", no_argument, NULL, OPT_STORES},
         TARGET_OPTIONS,
     };
-    struct ls ls = { .target = target, .sort = ROWS_NAME, .now = quantity_now(),
-                     .table = { .columns = COLUMNS, .headings = headings } };
+    struct ls ls = {.target = target,
+                    .sort = ROWS_NAME,
+                    .now = quantity_now(),
+                    .table = {.columns = COLUMNS, .headings = headings}};
     bool stores = false, over;
     zct_store *store;
     int option, code;

@@ -40,7 +40,7 @@ static int write_all(int fd, const char *bytes, size_t len)
             bytes += done;
             len -= (size_t)done;
         } else if (errno == EAGAIN) {
-            struct pollfd waiting = { .fd = fd, .events = POLLOUT };
+            struct pollfd waiting = {.fd = fd, .events = POLLOUT};
 
             poll(&waiting, 1, -1);
         } else if (errno != EINTR) {
@@ -80,10 +80,7 @@ void out_bytes(const char *bytes, size_t len)
     }
 }
 
-void out_str(const char *text)
-{
-    out_bytes(text, strlen(text));
-}
+void out_str(const char *text) { out_bytes(text, strlen(text)); }
 
 void out_fmt(const char *format, ...)
 {
@@ -110,15 +107,9 @@ void out_pad(size_t spaces)
     }
 }
 
-bool out_open(void)
-{
-    return !out.lost;
-}
+bool out_open(void) { return !out.lost; }
 
-bool out_is_terminal(void)
-{
-    return isatty(STDOUT_FILENO) == 1;
-}
+bool out_is_terminal(void) { return isatty(STDOUT_FILENO) == 1; }
 
 int out_finish(int code)
 {

@@ -10,7 +10,7 @@
 
 const char *quantity_bytes(char buffer[QUANTITY_SIZE], uint64_t bytes, bool exact)
 {
-    static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
     double value = (double)bytes;
     size_t unit = 0;
 
@@ -105,8 +105,17 @@ bool quantity_parse_bytes(const char *text, uint64_t *ret_bytes)
 {
     static const double K = 1024.0;
     const struct unit units[] = {
-        { "B", 1 }, { "K", K }, { "KiB", K }, { "k", K }, { "M", K * K }, { "MiB", K * K }, { "G", K * K * K },
-        { "GiB", K * K * K }, { "T", K * K * K * K }, { "TiB", K * K * K * K }, { NULL, 1 },
+        {"B", 1},
+        {"K", K},
+        {"KiB", K},
+        {"k", K},
+        {"M", K * K},
+        {"MiB", K * K},
+        {"G", K * K * K},
+        {"GiB", K * K * K},
+        {"T", K * K * K * K},
+        {"TiB", K * K * K * K},
+        {NULL, 1},
     };
     double value;
 
@@ -119,8 +128,8 @@ bool quantity_parse_bytes(const char *text, uint64_t *ret_bytes)
 bool quantity_parse_span(const char *text, int64_t *ret_ns)
 {
     const struct unit units[] = {
-        { "ns", 1 }, { "us", 1e3 }, { "ms", 1e6 }, { "s", 1e9 }, { "m", 60e9 }, { "min", 60e9 },
-        { "h", 3600e9 }, { "d", 86400e9 }, { "w", 7 * 86400e9 }, { NULL, 1e9 },
+        {"ns", 1},     {"us", 1e3},   {"ms", 1e6},    {"s", 1e9},         {"m", 60e9},
+        {"min", 60e9}, {"h", 3600e9}, {"d", 86400e9}, {"w", 7 * 86400e9}, {NULL, 1e9},
     };
     double value;
 

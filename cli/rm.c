@@ -19,8 +19,7 @@ static const char help[] =
     "\n"
     "  -f, --force            a NAME that is not there is no error; with --stores, also stores in use\n"
     "  -g, --glob             each argument selects by pattern; * matches a '/' too\n"
-    "      --stores           remove whole stores. Members keep their live arrays\n" TARGET_HELP
-    "\n"
+    "      --stores           remove whole stores. Members keep their live arrays\n" TARGET_HELP "\n"
     "Exit: 0; 1 if something could not be removed; 2 if the store cannot be opened.\n";
 
 enum { OPT_STORES = 0x200 };
@@ -61,7 +60,7 @@ static void note_failed(struct rm *rm, const char *name, int code)
     rm->failed = realloc(rm->failed, (rm->failures + 1) * sizeof *rm->failed);
     if (rm->failed == NULL)
         out_of_memory();
-    rm->failed[rm->failures++] = (struct failure){ name, code };
+    rm->failed[rm->failures++] = (struct failure){name, code};
 }
 
 static void unlink_one(struct rm *rm, zct_store *store, const char *name)
@@ -79,8 +78,8 @@ static void unlink_one(struct rm *rm, zct_store *store, const char *name)
 /* All names that fit: collected first, then removed, so that the walk does not depend on what it ends. */
 static void unlink_matching(struct rm *rm, zct_store *store, const char *pattern)
 {
-    zct_stat stat = { .size = sizeof stat };
-    struct rm found = { .target = rm->target };
+    zct_stat stat = {.size = sizeof stat};
+    struct rm found = {.target = rm->target};
     zct_list *list;
     int result = zct_list_open(store, ZCT_LIST_NO_HOLDERS, &list);
 
@@ -113,9 +112,9 @@ static void unlink_matching(struct rm *rm, zct_store *store, const char *pattern
 /* Living members of a store by name; negative if it cannot be opened. */
 static int members_of(const struct rm *rm, const char *name)
 {
-    zct_store_options options = { .size = sizeof options, .directory = rm->target->directory,
-                                  .flags = ZCT_STORE_EXISTING | ZCT_STORE_OBSERVE };
-    zct_store_stats stats = { .size = sizeof stats };
+    zct_store_options options = {
+        .size = sizeof options, .directory = rm->target->directory, .flags = ZCT_STORE_EXISTING | ZCT_STORE_OBSERVE};
+    zct_store_stats stats = {.size = sizeof stats};
     zct_store *store;
     int result = zct_store_open(name, &options, &store);
 
@@ -169,12 +168,12 @@ static void write_json(const struct rm *rm, zct_store *store)
 int command_rm(int argc, char **argv, struct target *target)
 {
     static const struct option options[] = {
-        { "force", no_argument, NULL, 'f' },
-        { "glob", no_argument, NULL, 'g' },
-        { "stores", no_argument, NULL, OPT_STORES },
+        {"force", no_argument, NULL, 'f'},
+        {"glob", no_argument, NULL, 'g'},
+        {"stores", no_argument, NULL, OPT_STORES},
         TARGET_OPTIONS,
     };
-    struct rm rm = { .target = target };
+    struct rm rm = {.target = target};
     zct_store *store = NULL;
     bool stores = false, over;
     int option, code;

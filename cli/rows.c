@@ -12,10 +12,7 @@ struct row {
     int64_t dims[]; /* ndim extents, ndim strides, then the name with its NUL */
 };
 
-static const char *row_name(const struct row *row)
-{
-    return (const char *)(row->dims + 2 * row->ndim);
-}
+static const char *row_name(const struct row *row) { return (const char *)(row->dims + 2 * row->ndim); }
 
 bool rows_add(struct rows *rows, const zct_stat *stat)
 {
@@ -37,10 +34,21 @@ bool rows_add(struct rows *rows, const zct_stat *stat)
     if (row == NULL)
         return false;
     *row = (struct row){
-        .dtype = stat->dtype, .nbytes = stat->nbytes, .offset = stat->offset, .extent_bytes = stat->extent_bytes,
-        .generation = stat->generation, .serial = stat->serial, .birth_ns = stat->birth_ns,
-        .holders = stat->holders, .handles = stat->handles, .index = stat->index, .ndim = (int32_t)ndim,
-        .order = stat->order, .lifetime = stat->lifetime, .sealed = stat->sealed, .state = stat->state,
+        .dtype = stat->dtype,
+        .nbytes = stat->nbytes,
+        .offset = stat->offset,
+        .extent_bytes = stat->extent_bytes,
+        .generation = stat->generation,
+        .serial = stat->serial,
+        .birth_ns = stat->birth_ns,
+        .holders = stat->holders,
+        .handles = stat->handles,
+        .index = stat->index,
+        .ndim = (int32_t)ndim,
+        .order = stat->order,
+        .lifetime = stat->lifetime,
+        .sealed = stat->sealed,
+        .state = stat->state,
     };
     memcpy(row->dims, stat->shape, ndim * sizeof(int64_t));
     memcpy(row->dims + ndim, stat->strides, ndim * sizeof(int64_t));
@@ -77,10 +85,7 @@ void rows_get(const struct rows *rows, size_t index, zct_stat *ret_stat)
     strcpy(ret_stat->name, row_name(row));
 }
 
-static int more_first(uint64_t a, uint64_t b)
-{
-    return a > b ? -1 : a < b;
-}
+static int more_first(uint64_t a, uint64_t b) { return a > b ? -1 : a < b; }
 
 static int compare(const void *left, const void *right, void *key_and_sign)
 {
@@ -104,7 +109,7 @@ static int compare(const void *left, const void *right, void *key_and_sign)
 
 void rows_sort(struct rows *rows, enum rows_sort key, bool reverse)
 {
-    int how[2] = { (int)key, reverse ? -1 : 1 };
+    int how[2] = {(int)key, reverse ? -1 : 1};
 
     if (key != ROWS_NONE && rows->count > 1)
         qsort_r(rows->row, rows->count, sizeof *rows->row, compare, how);
@@ -115,5 +120,5 @@ void rows_free(struct rows *rows)
     for (size_t i = 0; i < rows->count; i++)
         free(rows->row[i]);
     free(rows->row);
-    *rows = (struct rows){ 0 };
+    *rows = (struct rows){0};
 }

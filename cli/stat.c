@@ -15,8 +15,7 @@ static const char help[] =
     "usage: zct stat [NAME...]\n"
     "\n"
     "Describe tensors: dtype and layout, where the bytes lie, and which processes hold them or have sent\n"
-    "references that were not taken yet. Without NAME: the store, its use and its members.\n" TARGET_HELP
-    "\n"
+    "references that were not taken yet. Without NAME: the store, its use and its members.\n" TARGET_HELP "\n"
     "Exit: 0; 1 if a NAME is not there; 2 if the store cannot be opened.\n";
 
 static void text_tensor(zct_store *store, const zct_stat *stat, const zct_holder *holders, int count)
@@ -52,7 +51,7 @@ static void text_tensor(zct_store *store, const zct_stat *stat, const zct_holder
 
 static int stat_tensor(zct_store *store, const char *name, bool json)
 {
-    zct_stat stat = { .size = sizeof stat };
+    zct_stat stat = {.size = sizeof stat};
     zct_holder *holders = NULL;
     int count = 0;
     int result = zct_stat_name(store, name, &stat);
@@ -111,14 +110,13 @@ static void text_stats(zct_store *store, const zct_store_stats *stats)
     out_fmt(", %s of it free: zct trim returns that\n", quantity_bytes(size, stats->warm_free, false));
     out_fmt("  in flight   %u references\n", stats->handles);
     out_fmt("  history     %llu tensors made, %llu dead processes reaped, %llu rebuilds\n",
-            (unsigned long long)stats->births, (unsigned long long)stats->reaped,
-            (unsigned long long)stats->rebuilds);
+            (unsigned long long)stats->births, (unsigned long long)stats->reaped, (unsigned long long)stats->rebuilds);
     out_fmt("  members     %u of at most %u\n", stats->members, stats->max_members);
 }
 
 static int stat_store(zct_store *store, bool json)
 {
-    zct_store_stats stats = { .size = sizeof stats };
+    zct_store_stats stats = {.size = sizeof stats};
     zct_holder *members = NULL;
     int count = 0;
     int result = zct_store_stats_get(store, &stats);
@@ -145,7 +143,7 @@ static int stat_store(zct_store *store, bool json)
 
 int command_stat(int argc, char **argv, struct target *target)
 {
-    static const struct option options[] = { TARGET_OPTIONS };
+    static const struct option options[] = {TARGET_OPTIONS};
     zct_store *store;
     bool over;
     int code;

@@ -31,7 +31,7 @@ struct stores {
 /* Its statistics, or why there are none. */
 static void look_into(struct entry *entry)
 {
-    zct_store_options options = { .size = sizeof options, .flags = ZCT_STORE_EXISTING | ZCT_STORE_OBSERVE };
+    zct_store_options options = {.size = sizeof options, .flags = ZCT_STORE_EXISTING | ZCT_STORE_OBSERVE};
     zct_store *store;
     struct stat file;
     int result;
@@ -55,7 +55,7 @@ static void look_into(struct entry *entry)
 static int add(void *context, const char *name, const char *path)
 {
     struct stores *stores = context;
-    struct entry entry = { .name = NULL };
+    struct entry entry = {.name = NULL};
 
     if (stores->pattern != NULL && fnmatch(stores->pattern, name, 0) != 0)
         return 0;
@@ -109,8 +109,8 @@ static void write_json(const struct stores *stores)
 }
 
 enum { COLUMNS = 8 };
-static const char *const headings[COLUMNS] = { "NAME",      ">UID",     ">TENSORS", ">USED",
-                                               ">RESIDENT", ">CAPACITY", ">MEMBERS", "PATH" };
+static const char *const headings[COLUMNS] = {"NAME",      ">UID",      ">TENSORS", ">USED",
+                                              ">RESIDENT", ">CAPACITY", ">MEMBERS", "PATH"};
 
 struct cells {
     char name[TEXT_ESCAPED(ZCT_MAX_NAME)], path[TEXT_ESCAPED(1024)];
@@ -139,7 +139,7 @@ static void cells_of(struct cells *cells, const struct entry *entry, bool exact)
 static void write_text(const struct stores *stores, bool exact)
 {
     static struct cells cells;
-    struct table table = { .columns = COLUMNS, .headings = headings };
+    struct table table = {.columns = COLUMNS, .headings = headings};
 
     for (size_t i = 0; i < stores->count; i++) {
         cells_of(&cells, &stores->entry[i], exact);
@@ -155,7 +155,7 @@ static void write_text(const struct stores *stores, bool exact)
 
 int stores_list(const struct target *target, const char *pattern, bool exact)
 {
-    struct stores stores = { .pattern = pattern };
+    struct stores stores = {.pattern = pattern};
     int code = EXIT_OK;
     int result = zct_list_stores(target->directory, add, &stores);
 

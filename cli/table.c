@@ -5,10 +5,7 @@
 #include "out.h"
 #include "text.h"
 
-static const char *heading_text(const char *heading)
-{
-    return heading[0] == '>' ? heading + 1 : heading;
-}
+static const char *heading_text(const char *heading) { return heading[0] == '>' ? heading + 1 : heading; }
 
 void table_measure(struct table *table, const char *const *cells)
 {

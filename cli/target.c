@@ -19,11 +19,9 @@ static int bad_option(char **argv, int result)
 {
     const char *command = strcmp(argv[0], "zct") == 0 ? NULL : argv[0];
     const char *word = argv[optind - 1];
-    char letter[3] = { '-', (char)optopt, '\0' };
+    char letter[3] = {'-', (char)optopt, '\0'};
     bool is_long = strncmp(word, "--", 2) == 0;
-    const char *what = result == ':'           ? "needs a value"
-                       : is_long && optopt != 0 ? "takes no value"
-                                                : "is not known";
+    const char *what = result == ':' ? "needs a value" : is_long && optopt != 0 ? "takes no value" : "is not known";
 
     return err_usage(command, "%s%soption %s %s", command != NULL ? command : "", command != NULL ? ": " : "",
                      is_long ? word : letter, what);
@@ -37,15 +35,9 @@ int target_option(int argc, char **argv, const char *letters, const struct optio
 
         *ret_over = true;
         switch (option) {
-        case OPT_STORE:
-            target->store = optarg;
-            break;
-        case OPT_DIR:
-            target->directory = optarg;
-            break;
-        case OPT_JSON:
-            target->json = true;
-            break;
+        case OPT_STORE: target->store = optarg; break;
+        case OPT_DIR: target->directory = optarg; break;
+        case OPT_JSON: target->json = true; break;
         case OPT_VERBOSE:
             target->verbose = true;
             zct_set_log(log_line, NULL);
@@ -56,12 +48,8 @@ int target_option(int argc, char **argv, const char *letters, const struct optio
             *ret_code = EXIT_OK;
             return -1;
         case '?':
-        case ':':
-            *ret_code = bad_option(argv, option);
-            return -1;
-        default: /* the command's own, or the end */
-            *ret_over = false;
-            return option;
+        case ':': *ret_code = bad_option(argv, option); return -1;
+        default: /* the command's own, or the end */ *ret_over = false; return option;
         }
     }
 }
@@ -85,10 +73,7 @@ int target_observe(const struct target *target, zct_store **ret_store)
     return open_store(target, ZCT_STORE_OBSERVE, ret_store);
 }
 
-int target_join(const struct target *target, zct_store **ret_store)
-{
-    return open_store(target, 0, ret_store);
-}
+int target_join(const struct target *target, zct_store **ret_store) { return open_store(target, 0, ret_store); }
 
 void target_json(zct_store *store)
 {

@@ -19,19 +19,16 @@ typedef int (*command_fn)(int argc, char **argv, struct target *target);
 
 /* Entries that end every command's getopt_long table; its own values are letters. */
 enum { OPT_STORE = 0x100, OPT_DIR, OPT_JSON, OPT_VERBOSE, OPT_HELP };
-#define TARGET_OPTIONS                                  \
-    { "store", required_argument, NULL, OPT_STORE },    \
-    { "dir", required_argument, NULL, OPT_DIR },        \
-    { "json", no_argument, NULL, OPT_JSON },            \
-    { "verbose", no_argument, NULL, OPT_VERBOSE },      \
-    { "help", no_argument, NULL, OPT_HELP },            \
-    { NULL, 0, NULL, 0 }
-#define TARGET_HELP                                                                                       \
-    "\n"                                                                                                  \
-    "      --store NAME|PATH  the store; one with a '/' is a file's path (default: $ZCT_STORE, else default)\n" \
-    "      --dir DIR          the directory of stores (default: $ZCT_DIR, else /dev/shm)\n"              \
-    "      --json             one JSON document in place of text\n"                                      \
-    "      --verbose          say on standard error what was reaped, rebuilt or replaced\n"              \
+#define TARGET_OPTIONS                                                                                                 \
+    {"store", required_argument, NULL, OPT_STORE}, {"dir", required_argument, NULL, OPT_DIR},                          \
+        {"json", no_argument, NULL, OPT_JSON}, {"verbose", no_argument, NULL, OPT_VERBOSE},                            \
+        {"help", no_argument, NULL, OPT_HELP}, {NULL, 0, NULL, 0}
+#define TARGET_HELP                                                                                                    \
+    "\n"                                                                                                               \
+    "      --store NAME|PATH  the store; one with a '/' is a file's path (default: $ZCT_STORE, else default)\n"        \
+    "      --dir DIR          the directory of stores (default: $ZCT_DIR, else /dev/shm)\n"                            \
+    "      --json             one JSON document in place of text\n"                                                    \
+    "      --verbose          say on standard error what was reaped, rebuilt or replaced\n"                            \
     "      --help             this text\n"
 
 /* The next of the command's own options, as getopt_long: what all commands have is dealt with here. Returns -1

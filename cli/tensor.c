@@ -15,25 +15,24 @@ static const char *word(const char *const *words, size_t count, int32_t value)
 const char *tensor_lifetime(const zct_stat *stat)
 {
     static const char *const words[] = {
-        [ZCT_PERSISTENT] = "persistent", [ZCT_PINNED] = "pinned", [ZCT_OWNER] = "owner", [ZCT_LAST] = "last"
-    };
+        [ZCT_PERSISTENT] = "persistent", [ZCT_PINNED] = "pinned", [ZCT_OWNER] = "owner", [ZCT_LAST] = "last"};
 
     return WORD(words, stat->lifetime);
 }
 
 const char *tensor_order(const zct_stat *stat)
 {
-    static const char *const words[] = {
-        [ZCT_ORDER_C] = "C", [ZCT_ORDER_F] = "F", [ZCT_ORDER_STRIDED] = "strided"
-    };
+    static const char *const words[] = {[ZCT_ORDER_C] = "C", [ZCT_ORDER_F] = "F", [ZCT_ORDER_STRIDED] = "strided"};
 
     return WORD(words, stat->order);
 }
 
 const char *tensor_state(const zct_stat *stat)
 {
-    static const char *const words[] = { [ZCT_STATE_NAMED] = "named", [ZCT_STATE_NAMELESS] = "nameless",
-                                         [ZCT_STATE_ENDING] = "ending", [ZCT_STATE_BEING_MADE] = "being made" };
+    static const char *const words[] = {[ZCT_STATE_NAMED] = "named",
+                                        [ZCT_STATE_NAMELESS] = "nameless",
+                                        [ZCT_STATE_ENDING] = "ending",
+                                        [ZCT_STATE_BEING_MADE] = "being made"};
 
     return WORD(words, stat->state);
 }

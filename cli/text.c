@@ -5,7 +5,7 @@
 
 int32_t text_next(const char **text, const char *end)
 {
-    static const int32_t least[] = { 0, 0x80, 0x800, 0x10000 };
+    static const int32_t least[] = {0, 0x80, 0x800, 0x10000};
     const unsigned char *at = (const unsigned char *)*text;
     int more = at[0] < 0x80 ? 0 : at[0] >= 0xC2 && at[0] < 0xE0 ? 1 : (at[0] & 0xF0) == 0xE0 ? 2 : 3;
     int32_t point = more == 0 ? at[0] : at[0] & (0x3F >> more);

@@ -11,14 +11,13 @@ static const char help[] =
     "Give the store's free memory back to the system. It is kept otherwise, since making a tensor in memory that\n"
     "is there already is several times faster.\n"
     "\n"
-    "  -k, --keep SIZE        keep so much of it: 64M, 2G (powers of 1024). Default: none\n" TARGET_HELP
-    "\n"
+    "  -k, --keep SIZE        keep so much of it: 64M, 2G (powers of 1024). Default: none\n" TARGET_HELP "\n"
     "Exit: 0; 1 if it could not be done; 2 if the store cannot be opened.\n";
 
 int command_trim(int argc, char **argv, struct target *target)
 {
     static const struct option options[] = {
-        { "keep", required_argument, NULL, 'k' },
+        {"keep", required_argument, NULL, 'k'},
         TARGET_OPTIONS,
     };
     char size[QUANTITY_SIZE];

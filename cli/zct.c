@@ -10,36 +10,31 @@ static const struct command {
     command_fn run;
     const char *summary;
 } commands[] = {
-    { "ls", command_ls, "list tensors, or the stores" },
-    { "stat", command_stat, "what a tensor is, where it lies, who holds it; or the store's use" },
-    { "rm", command_rm, "remove tensors by name, or whole stores" },
-    { "gc", command_gc, "return what dead processes left; --unheld: what nobody holds" },
-    { "trim", command_trim, "give free memory back to the system" },
-    { "check", command_check, "check every invariant of a store" },
+    {"ls", command_ls, "list tensors, or the stores"},
+    {"stat", command_stat, "what a tensor is, where it lies, who holds it; or the store's use"},
+    {"rm", command_rm, "remove tensors by name, or whole stores"},
+    {"gc", command_gc, "return what dead processes left; --unheld: what nobody holds"},
+    {"trim", command_trim, "give free memory back to the system"},
+    {"check", command_check, "check every invariant of a store"},
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
-static const char usage[] =
-    "usage: zct COMMAND [OPTION...] [ARGUMENT...]\n"
-    "\n"
-    "Named tensors in shared memory: see what is there, and tidy up.\n"
-    "\n";
+static const char usage[] = "usage: zct COMMAND [OPTION...] [ARGUMENT...]\n"
+                            "\n"
+                            "Named tensors in shared memory: see what is there, and tidy up.\n"
+                            "\n";
 
 static void write_help(void)
 {
     out_str(usage);
     for (size_t i = 0; i < COMMANDS; i++)
         out_fmt("  %-7s %s\n", commands[i].name, commands[i].summary);
-    out_str("\n      --version          versions of the command and of the format of the shared memory" TARGET_HELP
-            "\n"
+    out_str("\n      --version          versions of the command and of the format of the shared memory" TARGET_HELP "\n"
             "zct COMMAND --help says more. Exit: 0 done; 1 something was not found or could not be done;\n"
             "2 wrong usage, or the store cannot be opened; check: 1 if the store is not whole.\n");
 }
 
-static void write_version(void)
-{
-    out_fmt("zct %s (format %d)\n", ZCT_VERSION_STRING, ZCT_FORMAT_VERSION);
-}
+static void write_version(void) { out_fmt("zct %s (format %d)\n", ZCT_VERSION_STRING, ZCT_FORMAT_VERSION); }
 
 static const struct command *find(const char *name)
 {
@@ -52,9 +47,9 @@ static const struct command *find(const char *name)
 
 static int run(int argc, char **argv)
 {
-    static const struct option options[] = { { "version", no_argument, NULL, 'V' }, TARGET_OPTIONS };
+    static const struct option options[] = {{"version", no_argument, NULL, 'V'}, TARGET_OPTIONS};
     static char own_name[] = "zct", help_option[] = "--help";
-    struct target target = { 0 };
+    struct target target = {0};
     const struct command *command;
     int option, code;
     bool over;

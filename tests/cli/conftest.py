@@ -1,0 +1,73 @@
+"""The command as a user runs it: the built binary, a directory of stores of its own for each test."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+import pytest
+from zct_actor import Actor, library_path
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def command_path():
+    candidates = [
+        os.environ.get("ZCT_BIN"),
+        shutil.which("zct"),
+        ROOT / "build/bin/zct",
+        ROOT / "build/meson/cli/zct",
+        ROOT / "build/meson/zct",
+    ]
+    for path in candidates:
+        if path and os.path.exists(path):
+            return str(path)
+    pytest.skip("the command is not built: make build")
+
+
+class Zct:
+    """``zct("ls", "--json")`` runs the command and returns its finished process; a hang fails the test."""
+
+    def __init__(self, directory):
+        self.path = command_path()
+        self.directory = directory
+        self.env = {key: value for key, value in os.environ.items() if not key.startswith("ZCT_")}
+        self.env["ZCT_DIR"] = directory
+        self.actors = []
+
+    def __call__(self, *arguments, code=0, **options):
+        options = {"capture_output": True, "text": True, "timeout": 60, "env": self.env, **options}
+        done = subprocess.run([self.path, *arguments], **options)
+        assert done.returncode == code, (arguments, done.returncode, done.stdout, done.stderr)
+        return done
+
+    def json(self, *arguments, code=0):
+        return json.loads(self(*arguments, "--json", code=code).stdout)
+
+    def names(self, *arguments):
+        return [tensor["name"] for tensor in self.json("ls", *arguments)["tensors"]]
+
+    def actor(self, store=None, **options):
+        """Another process, a member of the store, which makes it if there is none."""
+        if library_path() is None:
+            pytest.skip("libzct.so is not built: make build")
+        actor = Actor(self.env, store, **options)
+        self.actors.append(actor)
+        return actor
+
+    def close(self):
+        for actor in self.actors:
+            if actor.process.poll() is None:
+                actor.kill()
+
+
+@pytest.fixture
+def zct():
+    base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    directory = tempfile.mkdtemp(prefix="zct-test-", dir=base)
+    command = Zct(directory)
+    yield command
+    command.close()
+    shutil.rmtree(directory)
