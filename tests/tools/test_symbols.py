@@ -1,5 +1,6 @@
 """The exported functions: zct.h, the symbol map and the library say the same."""
 
+import importlib.util
 import os
 import re
 import shutil
@@ -25,6 +26,16 @@ def test_the_library_exports_exactly_the_functions_of_the_header():
     if not shutil.which("nm"):
         pytest.skip("nm is not installed (Debian: binutils)")
     assert symbols.differences(library) == []
+
+
+def test_the_extension_exports_its_entry_alone():
+    found = importlib.util.find_spec("zero_copy_tensor_ipc")
+    if not found:
+        pytest.skip("the package is not installed: run make build")
+    extension = importlib.util.find_spec("zero_copy_tensor_ipc._core").origin
+    if not shutil.which("nm"):
+        pytest.skip("nm is not installed (Debian: binutils)")
+    assert symbols.library_symbols(extension) == {"PyInit__core"}
 
 
 def test_each_exported_name_has_the_prefix():
