@@ -35,6 +35,9 @@ $(VENV)/.build-tools: tools/setup tools/requirements-build.txt
 $(VENV)/.test-tools: $(VENV)/.build-tools tools/requirements-test.txt
 	@PYTHON="$(PYTHON)" tools/setup test "$(VENV)"
 
+$(VENV)/.model-tools: $(VENV)/.build-tools
+	@PYTHON="$(PYTHON)" tools/setup model "$(VENV)"
+
 $(VENV)/.lint-tools: $(VENV)/.build-tools tools/requirements-lint.txt
 	@PYTHON="$(PYTHON)" tools/setup lint "$(VENV)"
 
@@ -85,7 +88,9 @@ demo: build
 bench: build
 	@$(with_tools) $(python) bench/run.py $(BENCH)
 
-model: $(VENV)/.build-tools
+# MODELS="" runs the large sizes too, which takes hours; MODELS="name --quick" chooses.
+MODELS ?= --quick
+model: $(VENV)/.model-tools
 	@$(python) models/run.py $(MODELS)
 
 lint: $(VENV)/.lint-tools
