@@ -35,8 +35,9 @@ TIMEOUT = 900
 
 
 def find_library():
-    for folder in (os.environ.get("ZCT_LIBDIR"), f"{ROOT}/build/lib", f"{ROOT}/build/meson"):
-        if folder and os.path.exists(f"{folder}/libzct.so"):
+    build = os.environ.get("ZCT_BUILD", f"{ROOT}/build")
+    for folder in (f"{build}/lib", f"{build}/meson"):
+        if os.path.exists(f"{folder}/libzct.so"):
             return folder
     sys.exit("bench: libzct.so is not built: run make build")
 

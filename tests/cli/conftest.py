@@ -14,13 +14,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def command_path():
-    candidates = [
-        os.environ.get("ZCT_BIN"),
-        shutil.which("zct"),
-        ROOT / "build/bin/zct",
-        ROOT / "build/meson/cli/zct",
-        ROOT / "build/meson/zct",
-    ]
+    build = pathlib.Path(os.environ.get("ZCT_BUILD", ROOT / "build"))
+    candidates = [os.environ.get("ZCT_BIN"), shutil.which("zct"), build / "bin/zct", build / "meson/cli/zct"]
     for path in candidates:
         if path and os.path.exists(path):
             return str(path)

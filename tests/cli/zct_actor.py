@@ -16,7 +16,8 @@ MAX_DIMS = 64
 
 
 def library_path():
-    candidates = [os.environ.get("ZCT_LIB"), ROOT / "build/lib/libzct.so", ROOT / "build/meson/libzct.so"]
+    build = pathlib.Path(os.environ.get("ZCT_BUILD", ROOT / "build"))
+    candidates = [os.environ.get("ZCT_LIB"), build / "lib/libzct.so", build / "meson/libzct.so"]
     for path in candidates:
         if path and os.path.exists(path):
             return str(path)
