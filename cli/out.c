@@ -122,12 +122,11 @@ int out_finish(int code)
 
 static void err_line(const char *sentence)
 {
-    char line[4096];
-    size_t len = 0;
+    char line[4096] = "zct: ";
+    size_t len = strlen(line);
 
     out_flush();
-    memcpy(line, "zct: ", 5);
-    len = 5 + text_escape(line + 5, sizeof line - 6, sentence, strlen(sentence), TEXT_SENTENCE);
+    len += text_escape(line + len, sizeof line - len - 1, sentence, strlen(sentence), TEXT_SENTENCE);
     line[len++] = '\n';
     (void)write_all(STDERR_FILENO, line, len);
 }

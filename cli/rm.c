@@ -37,29 +37,38 @@ struct rm {
     size_t failures;
 };
 
-static void out_of_memory(void)
+static _Noreturn void out_of_memory(void)
 {
     err_fmt("out of memory");
     exit(out_finish(EXIT_FAILED)); /* nothing is half-done between two names */
 }
 
+static void *enlarge(void *memory, size_t bytes)
+{
+    void *moved = realloc(memory, bytes);
+
+    if (moved == NULL)
+        out_of_memory();
+    return moved;
+}
+
 static void note_removed(struct rm *rm, const char *name)
 {
+    char *kept = strdup(name);
+
+    if (kept == NULL)
+        out_of_memory();
     if (rm->count == rm->room) {
         rm->room = rm->room == 0 ? 16 : 2 * rm->room;
-        rm->removed = realloc(rm->removed, rm->room * sizeof *rm->removed);
+        rm->removed = enlarge(rm->removed, rm->room * sizeof *rm->removed);
     }
-    if (rm->removed == NULL || (rm->removed[rm->count] = strdup(name)) == NULL)
-        out_of_memory();
-    rm->count++;
+    rm->removed[rm->count++] = kept;
 }
 
 static void note_failed(struct rm *rm, const char *name, int code)
 {
     rm->code = EXIT_FAILED;
-    rm->failed = realloc(rm->failed, (rm->failures + 1) * sizeof *rm->failed);
-    if (rm->failed == NULL)
-        out_of_memory();
+    rm->failed = enlarge(rm->failed, (rm->failures + 1) * sizeof *rm->failed);
     rm->failed[rm->failures++] = (struct failure){name, code};
 }
 

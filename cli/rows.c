@@ -82,7 +82,7 @@ void rows_get(const struct rows *rows, size_t index, zct_stat *ret_stat)
     ret_stat->state = row->state;
     memcpy(ret_stat->shape, row->dims, ndim * sizeof(int64_t));
     memcpy(ret_stat->strides, row->dims + ndim, ndim * sizeof(int64_t));
-    strcpy(ret_stat->name, row_name(row));
+    memcpy(ret_stat->name, row_name(row), strlen(row_name(row)) + 1);
 }
 
 static int more_first(uint64_t a, uint64_t b) { return a > b ? -1 : a < b; }
