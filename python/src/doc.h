@@ -1,0 +1,190 @@
+/* doc.h - the docstrings. Shapes are in elements, sizes in bytes, times in seconds. Each example runs as a doctest. */
+#ifndef ZPY_DOC_H
+#define ZPY_DOC_H
+
+/* ---- functions -------------------------------------------------------------------------------------------- */
+
+#define DOC_CREATE_ARGS                                                                                              \
+    "name: str, 1 to 255 bytes of UTF-8. data: an array, or what numpy.asarray takes, of any shape; it is copied\n"  \
+    "once, unless it is the whole of an unnamed block of the store already (made by empty() and its kin, or inside\n" \
+    "numpy_allocator()): then it gets the name where it lies.\n"                                                     \
+    "dtype, order: what to convert to; None keeps them. copy: None copies if needed, True always, False never\n"     \
+    "(BufferError where it would be needed). lifetime: \"persistent\" (until unlinked), \"pinned\" (and never a\n"   \
+    "leftover), \"owner\" (until this process goes), \"last\" (until the last holder goes). seal: born read-only.\n" \
+    "exists: if a living process holds the name, \"error\" raises, \"replace\" swaps it (holders keep the old one),\n" \
+    "\"attach\" attaches, if dtype and shape agree. What nobody alive holds is a leftover, and replaced.\n\n"        \
+    "Raises TensorExistsError, StoreFullError, StoreBusyError, ValueError (name, shape), TypeError (a dtype with\n"  \
+    "references to Python objects), BufferError.\n\n"
+
+#define DOC_CREATE_SHARED_TENSOR                                                                                     \
+    "create_shared_tensor($module, name, data, *, store=None, dtype=None, order=None, exists=\"error\", copy=None, " \
+    "lifetime=\"persistent\", seal=False)\n--\n\n"                                                                   \
+    "Put an array into a store under a name; returns the SharedTensor.\n\n" DOC_CREATE_ARGS                           \
+    ">>> t = create_shared_tensor(\"doc/weights\", np.arange(6.0).reshape(2, 3))\n"                                  \
+    ">>> t.name, t.shape, t.is_shared\n"                                                                             \
+    "('doc/weights', (2, 3), True)\n"                                                                                \
+    ">>> unlink_shared_tensor(\"doc/weights\")\n"
+
+#define DOC_ATTACH_SHARED_TENSOR                                                                                     \
+    "attach_shared_tensor($module, name, shape=None, dtype=None, *, mode=None, store=None, timeout=0)\n--\n\n"       \
+    "Attach to a named tensor, made by any process: no copy, well under a microsecond.\n\n"                          \
+    "shape and dtype come from the store; where given, they are checked (ValueError). mode: \"r\" (read-only by\n"   \
+    "the hardware), \"r+\", \"c\" (copy-on-write: what is written stays private); None is \"r+\", or \"r\" for a\n"  \
+    "sealed tensor. timeout: seconds to wait for a name that is not there yet, None for ever.\n\n"                   \
+    "Raises TensorNotFoundError, ValueError, PermissionError (\"r+\" on a sealed tensor).\n\n"                       \
+    ">>> with create_shared_tensor(\"doc/x\", np.ones(3)):\n"                                                        \
+    "...     float(attach_shared_tensor(\"doc/x\", (3,), np.float64, mode=\"r\").sum())\n"                           \
+    "3.0\n"
+
+#define DOC_UNLINK_SHARED_TENSOR                                                                                     \
+    "unlink_shared_tensor($module, name, *, store=None, missing_ok=False)\n--\n\n"                                            \
+    "End a name, whoever made it. Arrays over its memory stay valid until they are gone, in every process.\n\n"      \
+    "Raises TensorNotFoundError, unless missing_ok.\n\n"                                                             \
+    ">>> unlink_shared_tensor(\"doc/none\", missing_ok=True)\n"
+
+#define DOC_LIST_SHARED_TENSORS                                                                                      \
+    "list_shared_tensors($module, store=None)\n--\n\n"                                                                        \
+    "The named tensors of a store as they are at one moment: a list of TensorInfo records\n"                         \
+    "(name, dtype, shape, nbytes, generation, holders).\n\n"                                                         \
+    ">>> with create_shared_tensor(\"doc/listed\", np.zeros((2, 2), np.int16)):\n"                                   \
+    "...     [(i.name, i.shape, i.nbytes) for i in list_shared_tensors() if i.name == \"doc/listed\"]\n"             \
+    "[('doc/listed', (2, 2), 8)]\n"
+
+#define DOC_MAKE_REST                                                                                                \
+    "Without a name it is an unnamed block that create_shared_tensor() can name later without a copy; it lasts\n"    \
+    "until the last array over it is gone. exists and lifetime are those of create_shared_tensor().\n\n"             \
+    "Raises ValueError (shape), TypeError (dtype), StoreFullError, TensorExistsError.\n\n"
+
+#define DOC_EMPTY                                                                                                    \
+    "empty($module, shape, dtype=float, *, order=\"C\", name=None, store=None, exists=\"error\", "                   \
+    "lifetime=\"persistent\")\n--\n\n"                                                                               \
+    "An array in the store, its elements not set. " DOC_MAKE_REST                                                    \
+    ">>> empty((2, 3), np.int8).shape\n(2, 3)\n"
+#define DOC_ZEROS                                                                                                    \
+    "zeros($module, shape, dtype=float, *, order=\"C\", name=None, store=None, exists=\"error\", "                   \
+    "lifetime=\"persistent\")\n--\n\n"                                                                               \
+    "An array of zeros in the store. " DOC_MAKE_REST ">>> int(zeros(4, np.int8).sum())\n0\n"
+#define DOC_ONES                                                                                                     \
+    "ones($module, shape, dtype=float, *, order=\"C\", name=None, store=None, exists=\"error\", "                    \
+    "lifetime=\"persistent\")\n--\n\n"                                                                               \
+    "An array of ones in the store. " DOC_MAKE_REST ">>> int(ones(4, np.int8).sum())\n4\n"
+#define DOC_FULL                                                                                                     \
+    "full($module, shape, fill_value, dtype=None, *, order=\"C\", name=None, store=None, exists=\"error\", "         \
+    "lifetime=\"persistent\")\n--\n\n"                                                                               \
+    "An array of fill_value, which may be an array that broadcasts, in the store. " DOC_MAKE_REST                    \
+    ">>> full((2, 2), 7).tolist()\n[[7, 7], [7, 7]]\n"
+#define DOC_EMPTY_LIKE                                                                                               \
+    "empty_like($module, prototype, dtype=None, *, shape=None, order=\"K\", name=None, store=None, "                 \
+    "exists=\"error\", lifetime=\"persistent\")\n--\n\n"                                                             \
+    "An array in the store with the shape and dtype of another, its elements not set. " DOC_MAKE_REST                \
+    ">>> empty_like(np.zeros((2, 3), np.int16)).dtype\ndtype('int16')\n"
+
+/* ---- SharedTensor ---------------------------------------------------------------------------------------- */
+
+#define DOC_TENSOR                                                                                                   \
+    "An ndarray whose elements lie in a store, for every process that attaches to it.\n\n"                           \
+    "Slices and other views are SharedTensors over the same memory; results and copies are plain arrays. The memory\n" \
+    "stays until the last array over it, in any process, is gone, whatever happens to the name, to its maker or to\n" \
+    "the Store object. In a `with` statement, leaving it unlinks what this attachment made and closes what it\n"     \
+    "attached. multiprocessing passes one by reference; plain pickle and copy go by value.\n\n"                      \
+    ">>> with create_shared_tensor(\"doc/t\", np.arange(4)) as t:\n"                                                 \
+    "...     t[1:].is_shared, type(t + 1).__name__\n"                                                                \
+    "(True, 'ndarray')\n"
+#define DOC_TENSOR_NAME "The tensor's name, its last one after unlink; None if it has none."
+#define DOC_TENSOR_STORE "The Store that it lies in; None for a result in private memory."
+#define DOC_TENSOR_GENERATION "1 for a name's first tensor, one more for each that replaced it; None for a result."
+#define DOC_TENSOR_MODE "How it is attached: \"r\", \"r+\" or \"c\"; None for a result."
+#define DOC_TENSOR_SEALED "True once the tensor is only attached read-only."
+#define DOC_TENSOR_HOLDERS "How many living processes hold it, this one included."
+#define DOC_TENSOR_IS_SHARED "True if the elements lie in a store; False for a result that NumPy made in private memory."
+#define DOC_TENSOR_CLOSED "True after close()."
+#define DOC_TENSOR_HANDLE                                                                                            \
+    "A new Handle: a small reference to this tensor, or to this part of it, that can be sent to another process.\n\n" \
+    "Raises TooManyHandlesError, ClosedError, ValueError (mode \"c\", or not shared)."
+#define DOC_TENSOR_ARRAY "A plain ndarray over the same memory: for hot loops."
+#define DOC_TENSOR_CLOSE                                                                                             \
+    "close($self)\n--\n\nEnd this attachment: its own methods raise ClosedError from now on.\n\n"                    \
+    "Its elements stay valid, and the memory is held until the array and its views are gone."
+#define DOC_TENSOR_UNLINK                                                                                            \
+    "unlink($self)\n--\n\nEnd the name, if this attachment made it, in this process, and it still means this tensor.\n\n" \
+    "Else nothing happens: unlink_shared_tensor() ends any name. Raises ClosedError, StoreBusyError."
+#define DOC_TENSOR_SEAL                                                                                              \
+    "seal($self)\n--\n\nFrom now on the tensor is attached read-only; arrays that this process has stay writable.\n\n" \
+    "Raises StoreBusyError while another process holds it, ClosedError."
+#define DOC_TENSOR_COPY "copy($self, order=\"C\")\n--\n\nA plain ndarray with a copy of the elements."
+#define DOC_TENSOR_ASTYPE "A plain ndarray of another dtype; see numpy.ndarray.astype."
+#define DOC_TENSOR_FLATTEN "flatten($self, order=\"C\")\n--\n\nA plain one-dimensional ndarray with a copy of the elements."
+#define DOC_TENSOR_TAKE "A plain ndarray of the elements at the indices; see numpy.ndarray.take."
+
+/* ---- Handle ------------------------------------------------------------------------------------------------ */
+
+#define DOC_HANDLE                                                                                                   \
+    "A small reference to a tensor, or to a part of one; made by SharedTensor.handle.\n\n"                           \
+    "It can be pickled and sent anywhere on this machine. The tensor stays alive until the handle was attached once,\n" \
+    "or the process that made it ends; attaching again works as long as somebody still holds the tensor."
+#define DOC_HANDLE_ATTACH                                                                                            \
+    "attach($self, mode=None)\n--\n\nThe SharedTensor that it refers to; mode as in attach_shared_tensor().\n\n"     \
+    "Raises TensorNotFoundError if the tensor has ended, or the store is not on this machine; ValueError for damaged bytes."
+#define DOC_HANDLE_NAME "The tensor's name when the handle was made, or None."
+#define DOC_HANDLE_PATH "The file of the store."
+
+/* ---- Store --------------------------------------------------------------------------------------------------- */
+
+#define DOC_STORE                                                                                                    \
+    "Store(name=None, *, capacity=None, directory=None, mode=0o600, max_names=None, max_members=None)\n--\n\n"       \
+    "Open a store, made if there is none, and join it.\n\n"                                                          \
+    "name: None is $ZCT_STORE, else \"default\"; one with a '/' is a file's path. capacity: bytes of payload; None is\n" \
+    "the store's own, for a new one $ZCT_CAPACITY or the size of the file system. directory: None is $ZCT_DIR, else\n" \
+    "/dev/shm. mode: permission bits of a new store: who may open it is trusted. A capacity, max_names or\n"         \
+    "max_members that differs from an existing store's is a ValueError. Leaving `with` closes the object.\n\n"       \
+    "Raises PermissionError, StoreVersionError, StoreCorruptError, StoreFullError, TooManyMembersError,\n"           \
+    "StoreBusyError.\n\n"                                                                                            \
+    ">>> with Store(\"doc-store\", capacity=1 << 20) as s:\n"                                                        \
+    "...     with s.create(\"x\", np.ones(3)) as x:\n"                                                               \
+    "...         [i.name for i in s.list()]\n"                                                                       \
+    "['x']\n"
+#define DOC_STORE_NAME "The store's name."
+#define DOC_STORE_PATH "The store's file."
+#define DOC_STORE_CAPACITY "Bytes of payload that may be used."
+#define DOC_STORE_CLOSED "True after close()."
+#define DOC_STORE_CREATE                                                                                             \
+    "create($self, name, data, *, dtype=None, order=None, exists=\"error\", copy=None, lifetime=\"persistent\", "    \
+    "seal=False)\n--\n\nPut an array into this store under a name; returns the SharedTensor.\n\n" DOC_CREATE_ARGS
+#define DOC_STORE_ATTACH                                                                                             \
+    "attach($self, name, shape=None, dtype=None, *, mode=None, timeout=0)\n--\n\n"                                   \
+    "Attach to a named tensor of this store; as attach_shared_tensor()."
+#define DOC_STORE_UNLINK "unlink($self, name, *, missing_ok=False)\n--\n\nEnd a name; as unlink_shared_tensor()."
+#define DOC_STORE_LIST "list($self)\n--\n\nThe named tensors; as list_shared_tensors()."
+#define DOC_STORE_STATS "stats($self)\n--\n\nThe store's figures: a StoreStats record."
+#define DOC_STORE_CHECK                                                                                              \
+    "check($self)\n--\n\nCheck every invariant of the store: a list of findings (str), empty when it is whole."
+#define DOC_STORE_GC                                                                                                 \
+    "gc($self, *, unheld=False, older_than=None, handles=None)\n--\n\n"                                              \
+    "Clean up after dead processes; returns a GcResult (members, tensors, handles).\n\n"                             \
+    "unheld: also end named tensors that no living process holds (never pinned ones), born at least older_than\n"    \
+    "seconds ago. handles: drop this process's own handles in flight that are older than so many seconds.\n"         \
+    "Waits up to 10 s; raises StoreBusyError."
+#define DOC_STORE_TRIM                                                                                               \
+    "trim($self, keep=0)\n--\n\nGive free memory beyond keep bytes back to the system; returns the bytes given."
+#define DOC_STORE_CLOSE "close($self)\n--\n\nLet go of the store. Arrays over its memory stay valid."
+#define DOC_STORE_DESTROY                                                                                            \
+    "destroy(name, *, directory=None)\n--\n\n"                                                                       \
+    "Remove a store. Live arrays stay valid; the next call of a Store over it raises StoreGoneError.\n\n"            \
+    "Raises FileNotFoundError, StoreBusyError."
+#define DOC_STORE_LIST_STORES                                                                                        \
+    "list_stores(directory=None)\n--\n\nThe stores of a directory that this user may see: a list of StoreInfo (name, path)."
+
+/* ---- numpy_allocator ------------------------------------------------------------------------------------------- */
+
+#define DOC_ALLOCATOR                                                                                                \
+    "numpy_allocator(store=None, min_bytes=65536)\n--\n\n"                                                           \
+    "Inside `with numpy_allocator():` NumPy puts the arrays that this thread or task makes into the store.\n\n"      \
+    "Arrays of fewer than min_bytes bytes come from malloc, and so do all where the store has no room. An array made\n" \
+    "inside can be named by create_shared_tensor() without a copy. It stays valid after the `with`.\n\n"             \
+    ">>> with numpy_allocator():\n"                                                                                  \
+    "...     a = np.ones(100_000)\n"                                                                                 \
+    ">>> with create_shared_tensor(\"doc/a\", a) as t:\n"                                                            \
+    "...     np.shares_memory(a, t)\n"                                                                               \
+    "True\n"
+
+#endif /* ZPY_DOC_H */

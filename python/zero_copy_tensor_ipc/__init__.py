@@ -1,0 +1,88 @@
+"""Named tensors in shared memory: any process attaches by name, in under a microsecond, without a copy.
+
+>>> import numpy as np
+>>> import zero_copy_tensor_ipc as zct
+>>> t = zct.create_shared_tensor("doc/model_weights", np.ones((2, 3), np.float32))  # copies once
+>>> w = zct.attach_shared_tensor("doc/model_weights")  # in any process: no copy
+>>> w[0, 0] = 7
+>>> float(t[0, 0])
+7.0
+>>> zct.unlink_shared_tensor("doc/model_weights")  # the memory lives until the last array over it is gone
+
+A program joins a store at its first call, not at import. From outside: ZCT_STORE, ZCT_DIR and ZCT_CAPACITY say which
+store is the default one and where it lies, ZCT_LOG=debug|info|warning writes the package's log to stderr,
+ZCT_NUMPY_ALLOCATOR=1 puts the arrays that NumPy makes in the importing thread into the store.
+"""
+
+import os as _os
+
+from ._core import (
+    ClosedError,
+    Error,
+    GcResult,
+    Handle,
+    NotAttachedError,
+    SharedTensor,
+    Store,
+    StoreBusyError,
+    StoreCorruptError,
+    StoreFullError,
+    StoreGoneError,
+    StoreInfo,
+    StoreStats,
+    StoreVersionError,
+    TensorExistsError,
+    TensorInfo,
+    TensorNotFoundError,
+    TooManyHandlesError,
+    TooManyMembersError,
+    WriterDiedError,
+    __version__,
+    attach_shared_tensor,
+    create_shared_tensor,
+    empty,
+    empty_like,
+    full,
+    list_shared_tensors,
+    numpy_allocator,
+    ones,
+    unlink_shared_tensor,
+    zeros,
+)
+
+__all__ = [
+    "ClosedError",
+    "Error",
+    "GcResult",
+    "Handle",
+    "NotAttachedError",
+    "SharedTensor",
+    "Store",
+    "StoreBusyError",
+    "StoreCorruptError",
+    "StoreFullError",
+    "StoreGoneError",
+    "StoreInfo",
+    "StoreStats",
+    "StoreVersionError",
+    "TensorExistsError",
+    "TensorInfo",
+    "TensorNotFoundError",
+    "TooManyHandlesError",
+    "TooManyMembersError",
+    "WriterDiedError",
+    "__version__",
+    "attach_shared_tensor",
+    "create_shared_tensor",
+    "empty",
+    "empty_like",
+    "full",
+    "list_shared_tensors",
+    "numpy_allocator",
+    "ones",
+    "unlink_shared_tensor",
+    "zeros",
+]
+
+if _os.environ.get("ZCT_NUMPY_ALLOCATOR") == "1":
+    numpy_allocator()._install()
