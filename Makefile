@@ -86,7 +86,7 @@ demo: build
 	@$(with_tools) tools/demo "$(VENV)" $(if $(MODEL),--model "$(MODEL)")
 
 bench: build
-	@$(with_tools) $(python) bench/run.py $(BENCH)
+	@$(with_tools) ZCT_BUILD="$(abspath $(BUILD))" $(python) bench/run.py $(BENCH)
 
 # MODELS="" runs the large sizes too, which takes hours; MODELS="name --quick" chooses.
 MODELS ?= --quick
