@@ -1,16 +1,6 @@
 """What a process costs, from the kernel's own books: /proc/self/smaps."""
 
 
-def store_file(store):
-    """The file behind the store `store`, as this process has it mapped. None if it has not."""
-    with open("/proc/self/maps") as maps:
-        for line in maps:
-            path = line.split(maxsplit=5)[5:]
-            if path and path[0].rstrip("\n").endswith("-" + store):
-                return path[0].rstrip("\n")
-    return None
-
-
 def usage(path):
     """Bytes of this process: `shared`, its part of the file at `path` (PSS: each page divided by the number
     of processes that have it mapped, so that the sum over all processes is what is really there), and `private`,

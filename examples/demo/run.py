@@ -57,7 +57,7 @@ def megabytes(count):
 
 def remove_leftovers():
     """A demo that was killed leaves its store. One that nobody but us is a member of is a leftover."""
-    for name in zct.Store.list_stores():
+    for name, _path in zct.Store.list_stores():
         if name.startswith(PREFIX):
             with contextlib.suppress(FileNotFoundError):
                 with zct.Store(name) as store:
@@ -190,7 +190,7 @@ def share(path, sentences, reference, count):
         if texts:
             result = zct.empty((len(texts), 384), np.float32, store=store)
             result = store.create("demo/result", result)  # the array gets a name; nothing is copied
-        file = memory.store_file(store.name)
+        file = store.path
         say(f"store {store.name}: {file}")
         with workers(count, store.name, file, list(shared), texts) as pipes:
             say(f"starting {count} workers ...")
