@@ -1,0 +1,35 @@
+#include "platform/clock.h"
+
+#include "base/util.h"
+
+#include <time.h>
+
+static int64_t read_clock(clockid_t id)
+{
+    struct timespec t;
+    clock_gettime(id, &t);
+    return t.tv_sec * NS_PER_S + t.tv_nsec;
+}
+
+int64_t clock_now(void) { return read_clock(CLOCK_MONOTONIC); }
+int64_t clock_real(void) { return read_clock(CLOCK_REALTIME); }
+
+void clock_nap(int64_t ns)
+{
+    struct timespec t = {.tv_sec = ns / NS_PER_S, .tv_nsec = ns % NS_PER_S};
+    nanosleep(&t, NULL);
+}
+
+deadline deadline_in(int64_t ns)
+{
+    int64_t now = clock_now();
+    return (deadline){ns < 0 || ns > INT64_MAX - now ? DEADLINE_NEVER : now + ns};
+}
+
+int64_t deadline_left(deadline d)
+{
+    if (d.at == DEADLINE_NEVER)
+        return INT64_MAX;
+    int64_t left = d.at - clock_now();
+    return left > 0 ? left : 0;
+}

@@ -1,0 +1,16 @@
+#ifndef ZCT_PLATFORM_CLOCK_H
+#define ZCT_PLATFORM_CLOCK_H
+
+#include <stdint.h>
+
+int64_t clock_now(void);  /* monotonic ns: for deadlines; shared by all processes of one boot */
+int64_t clock_real(void); /* ns since 1970: for people */
+void clock_nap(int64_t ns);
+
+/* A deadline: `at` in clock_now's time, or for ever. */
+typedef struct { int64_t at; } deadline;
+#define DEADLINE_NEVER INT64_MAX
+deadline deadline_in(int64_t ns); /* negative: never passes */
+int64_t deadline_left(deadline d); /* ns, 0 when passed */
+
+#endif

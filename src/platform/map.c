@@ -1,0 +1,102 @@
+#include "platform/map.h"
+
+#include "base/step.h"
+#include "base/util.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+static int protection(enum os_access access)
+{
+    return access == OS_NONE ? PROT_NONE : access == OS_READ ? PROT_READ : PROT_READ | PROT_WRITE;
+}
+
+static void *mapped(void *at, int *err)
+{
+    if (at != MAP_FAILED)
+        return at;
+    *err = errno;
+    return NULL;
+}
+
+uint64_t os_page_size(void) { return (uint64_t)sysconf(_SC_PAGESIZE); }
+
+void *os_map_nothing(uint64_t length, int *err)
+{
+    return mapped(mmap(NULL, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), err);
+}
+
+void *os_map_shared(void *at, int fd, uint64_t offset, uint64_t length, enum os_access access, int *err)
+{
+    int flags = MAP_SHARED | MAP_NORESERVE | (at ? MAP_FIXED : 0);
+    void *got = mapped(mmap(at, length, PROT_NONE, flags, fd, (off_t)offset), err);
+    if (!got || access == OS_NONE)
+        return got;
+    /* Under MCL_FUTURE a writable shared mapping would be filled, holes and all: unlock it while it has no access. */
+    munlock(got, length);
+    if (mprotect(got, length, protection(access)) < 0) {
+        *err = errno;
+        if (!at)
+            munmap(got, length);
+        return NULL;
+    }
+    return got;
+}
+
+void *os_map_private(int fd, uint64_t offset, uint64_t length, int *err)
+{
+    int flags = MAP_PRIVATE | MAP_NORESERVE;
+    return mapped(mmap(NULL, length, PROT_READ | PROT_WRITE, flags, fd, (off_t)offset), err);
+}
+
+void *os_map_memory(uint64_t length)
+{
+    int err;
+    return mapped(mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), &err);
+}
+
+int os_protect(void *at, uint64_t length, enum os_access access)
+{
+    return mprotect(at, length, protection(access)) < 0 ? -errno : 0;
+}
+
+void os_unmap(void *at, uint64_t length)
+{
+    if (at)
+        munmap(at, length);
+    STEP("munmap");
+}
+
+static int advise(void *at, uint64_t length, int advice)
+{
+    uintptr_t first = (uintptr_t)round_down((uint64_t)(uintptr_t)at, PAGE);
+    uintptr_t end = (uintptr_t)round_up((uint64_t)(uintptr_t)at + length, PAGE);
+    int rc;
+    do
+        rc = madvise((void *)first, end - first, advice) < 0 ? -errno : 0;
+    while (rc == -EINTR || rc == -EAGAIN);
+    return rc;
+}
+
+int os_populate(void *at, uint64_t length)
+{
+    int rc = advise(at, length, MADV_POPULATE_WRITE);
+    STEP("populate");
+    return rc == -EFAULT || rc == -ENOMEM ? -ENOSPC : rc;
+}
+
+void os_prefault(void *at, uint64_t length) { (void)advise(at, length, MADV_POPULATE_WRITE); }
+
+void os_not_in_child(void *at, uint64_t length) { (void)madvise(at, length, MADV_DONTFORK); }
+
+int os_zero_in_child(void *at, uint64_t length) { return madvise(at, length, MADV_WIPEONFORK) < 0 ? -errno : 0; }
+
+void os_not_in_core(void *at, uint64_t length) { (void)madvise(at, length, MADV_DONTDUMP); }

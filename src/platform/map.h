@@ -1,0 +1,32 @@
+/* map.h - address space. Functions return an address or 0, or NULL / a negative errno. */
+#ifndef ZCT_PLATFORM_MAP_H
+#define ZCT_PLATFORM_MAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { PAGE = 4096 }; /* of the format; stores need a kernel with this page size */
+
+enum os_access { OS_NONE, OS_READ, OS_WRITE };
+
+uint64_t os_page_size(void);
+/* Address space of nothing, PROT_NONE. NULL and *err on failure. */
+void *os_map_nothing(uint64_t length, int *err);
+/* Map a shared file; at == NULL: anywhere; else over what is there (MAP_FIXED). Never allocates pages, also under
+ * mlockall(MCL_FUTURE). */
+void *os_map_shared(void *at, int fd, uint64_t offset, uint64_t length, enum os_access access, int *err);
+void *os_map_private(int fd, uint64_t offset, uint64_t length, int *err); /* copy-on-write */
+void *os_map_memory(uint64_t length);                                     /* anonymous, zeros, private; NULL: none */
+int os_protect(void *at, uint64_t length, enum os_access access);
+void os_unmap(void *at, uint64_t length);
+/* Allocate the pages of a shared mapping and map them here. -ENOSPC when there are none (never a signal), -EINVAL
+ * where the kernel (before 5.14) cannot. The range is widened to pages. */
+int os_populate(void *at, uint64_t length);
+/* The pages exist already: map them here at once, for speed. Failure is no error. */
+void os_prefault(void *at, uint64_t length);
+void os_not_in_child(void *at, uint64_t length); /* the mapping is not inherited by fork */
+int os_zero_in_child(void *at, uint64_t length); /* anonymous memory reads as zeros in a forked child */
+void os_not_in_core(void *at, uint64_t length);
+
+#endif

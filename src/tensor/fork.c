@@ -1,0 +1,170 @@
+/* fork.c - a forked child is a member of its own, with its parent's holds.
+ *
+ * prepare takes the locks that guard references (registry, reap, stripes, arena, stock), takes a slot for the child through a
+ * fresh open file description, and copies the parent's row into it by the rule of holding: bit, st, hint, st, veto. A bit is
+ * never undone, whatever st says: the child inherits lref. The lock of life moves by inheritance: the parent closes its
+ * descriptor, the child pins it with a mapping. Nobody naps here. */
+#include "tensor/tensor.h"
+
+#include "platform/file.h"
+#include "platform/process.h"
+
+void process_is_child(void); /* segment/open.c */
+
+static void copy_bit(struct zct_store *s, unsigned q, uint32_t t)
+{
+    sh64 *word = row_at(s, q) + t / 64;
+    or_sc(word, bit_of(t));
+    if (!desc_there(s, t))
+        return;
+    struct desc *d = desc_at(s, t);
+    (void)get_acquire(&d->st);
+    if (!(get_sc(&d->hint) & group_bit(q)))
+        or_sc(&d->hint, group_bit(q));
+    uint64_t st = get_sc(&d->st);
+    while (st_asked(st) && !cas_sc(&d->st, &st, st_plain(st))) {
+    }
+}
+
+static int copy_row(struct zct_store *s, unsigned q)
+{
+    sh64 *row = row_at(s, s->slot);
+    uint32_t words = (desc_limit(s) + 63) / 64;
+    for (uint32_t w = 0; w < words; w++) {
+        if (!control_page_present(s, offset_of(s, &row[w])))
+            continue;
+        uint64_t bits = get_sc(&row[w]);
+        if (!bits)
+            continue;
+        int rc = control_reserve(s, offset_of(s, row_at(s, q) + w), 8);
+        if (rc < 0)
+            return rc;
+        for (; bits; bits &= bits - 1)
+            copy_bit(s, q, w * 64 + lowest_bit(bits));
+    }
+    return 0;
+}
+
+static void prepare_store(struct zct_store *s)
+{
+    s->fork_child_slot = -1;
+    if (pv_get(&s->state) != STORE_MEMBER || !process_may_call())
+        return;
+    plock_lock(&s->reap_lock);
+    for (int i = 0; i < STRIPES; i++)
+        plock_lock(&s->stripes[i].lock);
+    plock_lock(&s->arena_lock);
+    plock_lock(&s->stock_lock);
+    pv_add(&s->forks, 1u);
+    s->fork_child_fd = store_file(s, true);
+    if (s->fork_child_fd < 0)
+        return;
+    unsigned q = 0;
+    if (member_take_slot(s, s->fork_child_fd, true, &q, &s->fork_child_gen) == 0) {
+        s->fork_child_slot = (int32_t)q;
+        if (copy_row(s, q) == 0)
+            return;
+        s->fork_child_slot = -1; /* its lock goes with the descriptor: whoever notices reaps what was copied */
+    }
+    os_close(s->fork_child_fd);
+    s->fork_child_fd = -1;
+}
+
+/* The process that forks may call us, and did prepare. Under the registry's lock. */
+static bool forking;
+
+static bool prepared(struct zct_store *s) { return pv_get(&s->state) == STORE_MEMBER; }
+
+static void prepare(void)
+{
+    plock_lock(&registry_lock);
+    forking = registry && process_may_call();
+    for (struct zct_store *s = registry; s && forking; s = s->next)
+        prepare_store(s);
+}
+
+static void parent(void)
+{
+    for (struct zct_store *s = registry; s && forking; s = s->next) {
+        if (!prepared(s))
+            continue;
+        os_close(s->fork_child_fd);
+        s->fork_child_fd = -1;
+        pv_add(&s->forks, 1u);
+        plock_unlock(&s->stock_lock);
+        plock_unlock(&s->arena_lock);
+        for (int i = STRIPES - 1; i >= 0; i--)
+            plock_unlock(&s->stripes[i].lock);
+        plock_unlock(&s->reap_lock);
+    }
+    plock_unlock(&registry_lock);
+}
+
+static void child_store(struct zct_store *s)
+{
+    plock_reset(&s->stock_lock);
+    plock_reset(&s->arena_lock);
+    plock_reset(&s->al_lock);
+    plock_reset(&s->reap_lock);
+    for (int i = 0; i < STRIPES; i++)
+        plock_reset(&s->stripes[i].lock);
+    if (pv_get(&s->state) != STORE_MEMBER)
+        return;
+    pv_add(&s->forks, 1u);
+    pv_put(&s->undo_count, 0u);
+    stock_forget(s, true);
+    int err = 0;
+    uint8_t *token = NULL;
+    if (s->fork_child_slot >= 0)
+        token = os_map_shared(s->reservation + s->g.control_size + PAGE, s->fork_child_fd, 0, PAGE, OS_READ, &err);
+    if (!token) {
+        s->token = NULL;
+        pv_put(&s->state, STORE_NOT_MEMBER);
+        os_close(s->fork_child_fd);
+        return;
+    }
+    os_not_in_child(token, PAGE);
+    os_close(s->fork_child_fd);
+    s->fork_child_fd = -1;
+    s->token = token;
+    s->slot = (unsigned)s->fork_child_slot;
+    s->slot_gen = s->fork_child_gen;
+    s->row = (uint8_t *)row_at(s, s->slot);
+    member_write_record(s, s->slot);
+}
+
+static void child(void)
+{
+    plock_reset(&registry_lock);
+    log_forget();
+    if (!forking) /* no store, or the forking process was itself the child of a raw clone */
+        return;
+    for (struct zct_store *s = registry; s; s = s->next)
+        child_store(s);
+    process_is_child();
+}
+
+static void at_exit(void)
+{
+    /* Whoever still has live attachments may still write: no leave then, the kernel drops the life lock and the next one
+     * reaps. */
+    if (!plock_try(&registry_lock))
+        return;
+    for (struct zct_store *s = registry, *next; s; s = next) {
+        next = s->next;
+        if (process_may_call() && pv_get(&s->live) == 0 && pv_get(&s->state) == STORE_MEMBER)
+            store_leave(s, false);
+    }
+    plock_unlock(&registry_lock);
+}
+
+int fork_watch(void)
+{
+    static bool watching; /* under the registry's lock */
+    if (watching)
+        return 0;
+    if (process_on_fork(prepare, parent, child) < 0 || process_at_exit(at_exit) < 0)
+        return fail(ZCT_ENOMEM, "out of memory for fork handlers");
+    watching = true;
+    return 0;
+}

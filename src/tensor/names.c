@@ -1,0 +1,277 @@
+/* names.c - giving a name, also one that is taken: C1 to C5, all under AL. */
+#include "tensor/tensor.h"
+
+#include "platform/file.h"
+#include "platform/futex.h"
+#include "platform/process.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <time.h>
+
+static void ring_births(struct zct_store *s)
+{
+    if (get_sc(&s->words->births_wait)) {
+        put_sc(&s->words->births_wait, 0);
+        (void)add_sc(&s->words->births, 1);
+        futex_wake_shared(&s->words->births);
+    }
+}
+
+/* The first living member that counts for t, from p on: by its bit, or a handle in flight. -1: none. */
+static int living_holder(struct zct_store *s, uint32_t t, unsigned p, int fd)
+{
+    uint64_t hint = get_sc(&desc_at(s, t)->hint), sender = get_sc(&desc_at(s, t)->sender);
+    for (; p < s->g.members; p++) {
+        bool holds = false;
+        if (hint & group_bit(p)) {
+            sh64 *word = row_word(s, p, t);
+            holds = word && (get_sc(word) & bit_of(t));
+        }
+        if (!holds && (sender & group_bit(p)))
+            holds = ticket_count(s, t, p, NULL) > 0;
+        if (holds && member_scan(s, fd, p) == 0)
+            return (int)p;
+    }
+    return -1;
+}
+
+int fail_exists(struct zct_store *s, uint32_t t, const struct key *key)
+{
+    char name[300], type[256], who[160] = "another process", since[32] = "";
+    struct desc *d = desc_at(s, t);
+    int64_t dims[2 * ZCT_MAX_DIMS];
+    zct_dtype dtype;
+    dtype_read(d, &dtype);
+    unsigned ndim = form_ndim(get_relaxed(&d->form));
+    if (!layout_read(s, d, dims, dims + ZCT_MAX_DIMS))
+        ndim = 0;
+    show_type(&dtype, (int)ndim, dims, type, sizeof type);
+    key_show(key, name, sizeof name);
+    unsigned long long generation = get_relaxed(&d->generation);
+    if (form_lifetime(get_relaxed(&d->form)) == ZCT_PINNED)
+        return fail(ZCT_EEXISTS,
+                    "tensor %s (%s, generation %llu, store '%s') is pinned; pass exists=\"replace\" to swap it, "
+                    "exists=\"attach\" to join it, or run: zct rm %s", name, type, generation, s->name, name);
+    int fd = store_file(s, false), more = 0, first = -1;
+    for (int p = -1; fd >= 0 && (p = living_holder(s, t, (unsigned)(p + 1), fd)) >= 0;) {
+        if (first < 0)
+            first = p;
+        else
+            more++;
+    }
+    os_close(fd);
+    if (first == (int)s->slot)
+        snprintf(who, sizeof who, "this process (pid %u)", process_id());
+    else if (first >= 0) {
+        member_describe(s, (unsigned)first, who, sizeof who);
+        time_t at = (time_t)((int64_t)get_relaxed(&slot_at(s, (unsigned)first)->since_ns) / NS_PER_S);
+        struct tm local;
+        if (localtime_r(&at, &local))
+            strftime(since, sizeof since, ", since %H:%M", &local);
+    }
+    char others[32] = "";
+    if (more)
+        snprintf(others, sizeof others, " and %d more", more);
+    return fail(ZCT_EEXISTS,
+                "tensor %s (%s, generation %llu, store '%s' of uid %u) is in use by %s%s%s; pass exists=\"replace\" to swap "
+                "it (they keep the old one), exists=\"attach\" to join it, or run: zct rm %s",
+                name, type, generation, s->name, process_uid(), who, since, others, name);
+}
+
+/* Look before copying. A holder that was just killed keeps its lock until its memory is torn down (80 ms a GiB): wait for
+ * those that are seen to be dying, at most 2 s. */
+int name_check_free(struct zct_store *s, const struct key *key, const zct_create_options *o)
+{
+    if (o->exists != ZCT_EXISTS_ERROR)
+        return 0;
+    uint32_t t = index_find_live(s, key);
+    if (likely(t == NO_DESC))
+        return 0;
+    if (form_lifetime(get_relaxed(&desc_at(s, t)->form)) == ZCT_PINNED)
+        return fail_exists(s, t, key);
+    deadline limit = deadline_in(2 * NS_PER_S);
+    for (;;) {
+        int fd = store_file(s, false);
+        if (fd < 0)
+            return fd;
+        bool held = false, dying = true;
+        for (int p = -1; (p = living_holder(s, t, (unsigned)(p + 1), fd)) >= 0;) {
+            struct slot *slot = slot_at(s, (unsigned)p);
+            held = true;
+            dying &= (unsigned)p != s->slot && get_relaxed(&slot->pid_ns) == process_pid_ns() &&
+                     process_ending(get_relaxed(&slot->pid));
+        }
+        os_close(fd);
+        if (!held || st_state(get_sc(&desc_at(s, t)->st)) != ST_LIVE || !key_is(s, desc_at(s, t), key))
+            return 0;
+        if (!dying || deadline_left(limit) == 0)
+            return fail_exists(s, t, key);
+        clock_nap(5 * NS_PER_MS);
+    }
+}
+
+/* The undo of C1, under AL. */
+static void undo(struct zct_store *s, uint32_t t, uint32_t old)
+{
+    struct desc *d = desc_at(s, t);
+    uint64_t st = get_sc(&d->st);
+    put_release(&desc_at(s, old)->next, 0);
+    put_release(&d->prev, 0);
+    if (st_state(st) == ST_BARENEXT) {
+        put_release(&d->st, st_to(st, ST_BARE, 0) & ~ST_SEALED);
+        return;
+    }
+    ending_set(s, t, true);
+    put_sc(&d->st, st_to(st, ST_DYING, 0)); /* never straight to FREE: a fork may have given a child its bit */
+    put_sc(&s->words->sweep, 1);
+    or_sc(todo_word(s, t), bit_of(t));
+}
+
+/* C1 for a descriptor of ours, ALLOC or BARE. */
+static void announce(struct zct_store *s, uint32_t t, uint32_t old, const struct key *key, const zct_create_options *o)
+{
+    struct desc *d = desc_at(s, t);
+    uint64_t st = get_sc(&d->st);
+    bool bare = st_state(st) == ST_BARE;
+    uint64_t generation = 1;
+    put_relaxed(&d->prev, 0);
+    if (old != NO_DESC) {
+        struct desc *o_desc = desc_at(s, old);
+        generation = get_relaxed(&o_desc->generation) + 1;
+        put_relaxed(&d->prev, ref_make(old, st_gen(get_relaxed(&o_desc->st))));
+    }
+    name_write(s, d, key, o->lifetime);
+    put_relaxed(&d->generation, generation);
+    put_relaxed(&d->maker, who_make(s->slot, s->slot_gen));
+    put_relaxed(&d->birth_ns, (uint64_t)clock_real());
+    if (!bare) { /* a BARE one keeps its serial: it is the identity in handles */
+        put_relaxed(&s->words->serial, get_relaxed(&s->words->serial) + 1);
+        put_relaxed(&d->serial, get_relaxed(&s->words->serial));
+    }
+    uint64_t next = st_to(st, bare ? ST_BARENEXT : ST_NEXT, s->slot) | (o->sealed ? ST_SEALED : 0);
+    put_sc(&d->st, next);
+    if (old != NO_DESC)
+        put_release(&desc_at(s, old)->next, ref_make(t, st_gen(st)));
+}
+
+static void arrive(struct zct_store *s, uint32_t t)
+{
+    struct desc *d = desc_at(s, t);
+    put_sc(&d->st, st_to(get_sc(&d->st), ST_LIVE, 0)); /* C3 */
+}
+
+static bool end_old(struct zct_store *s, uint32_t old, int exists, int fd)
+{
+    struct desc *d = desc_at(s, old);
+    ending_set(s, old, true);
+    if (exists == ZCT_EXISTS_REPLACE) {
+        put_sc(&d->st, st_to(get_sc(&d->st), ST_DYING, 0)); /* <== linearisation of a replace */
+        return true;
+    }
+    if (retire(s, old, ST_DYING, THE_LIVING, fd))
+        return true;
+    ending_set(s, old, ends_by_itself(get_relaxed(&d->form)));
+    return false;
+}
+
+/* One attempt under AL. Positive: a note. -EAGAIN: *fd is wanted, or the index must grow to *log2. */
+static int give_locked(struct zct_store *s, uint32_t t, const struct key *key, const zct_create_options *o, int fd,
+                       unsigned *log2, uint32_t *ret_old)
+{
+    *log2 = 0;
+    *ret_old = NO_DESC;
+    int rc = index_room(s, log2);
+    if (rc == -ZCT_EFULL)
+        return fail(ZCT_EFULL, "store '%s' has %u names, all taken; unlink some, or make it with a larger max_names", s->name,
+                    s->g.names);
+    if (rc < 0)
+        return rc;
+    *log2 = 0;
+    uint64_t st = get_sc(&desc_at(s, t)->st);
+    if (st_state(st) == ST_BARE && o->sealed && !st_sealed(st) && !retire(s, t, ST_BARE, THE_OTHERS, -1))
+        return fail(ZCT_ENOTWHOLE, "the block is held by another process and cannot be sealed in place");
+    uint32_t old = index_find_live(s, key);
+    if (old == NO_DESC) {
+        announce(s, t, NO_DESC, key, o);
+        ending_set(s, t, true);
+        index_add(s, t, key->hash);
+        arrive(s, t); /* <== linearisation of a create */
+        ending_set(s, t, ends_by_itself(get_relaxed(&desc_at(s, t)->form)));
+        life_changed(s);
+        return 0;
+    }
+    *ret_old = old;
+    if (o->exists == ZCT_EXISTS_ATTACH)
+        return -ZCT_EEXISTS;
+    if (o->exists == ZCT_EXISTS_ERROR && form_lifetime(get_relaxed(&desc_at(s, old)->form)) == ZCT_PINNED)
+        return -ZCT_EEXISTS;
+    if (o->exists == ZCT_EXISTS_ERROR && fd < 0)
+        return -EAGAIN;
+    announce(s, t, old, key, o);
+    if (!end_old(s, old, o->exists, fd)) { /* C2 */
+        undo(s, t, old);
+        return -ZCT_EEXISTS;
+    }
+    arrive(s, t);
+    index_swap(s, old, t, key->hash); /* C4: one store, in the same cell */
+    ending_set(s, t, ends_by_itself(get_relaxed(&desc_at(s, t)->form))); /* C5 */
+    life_changed(s);
+    return o->exists == ZCT_EXISTS_ERROR ? ZCT_REPLACED : 0;
+}
+
+int name_give(struct zct_store *s, uint32_t t, const struct key *key, const zct_create_options *o, deadline limit)
+{
+    int fd = -1, rc;
+    unsigned log2 = 0;
+    uint32_t old = NO_DESC;
+    for (;;) {
+        rc = al_lock(s, limit);
+        if (rc < 0)
+            break;
+        rc = give_locked(s, t, key, o, fd, &log2, &old);
+        al_unlock(s);
+        if (rc != -EAGAIN)
+            break;
+        if (log2) {
+            rc = index_reserve(s, log2);
+        } else {
+            fd = store_file(s, false);
+            rc = fd < 0 ? fd : 0;
+        }
+        if (rc < 0)
+            break;
+    }
+    os_close(fd);
+    if (rc == -ZCT_EEXISTS && o->exists == ZCT_EXISTS_ERROR)
+        return fail_exists(s, old, key);
+    if (rc < 0)
+        return rc;
+    ring_births(s);
+    if (old != NO_DESC) {
+        char name[300];
+        if (rc == ZCT_REPLACED)
+            log_note(ZCT_LOG_INFO, "store '%s': tensor %s was a leftover that no living process held; replaced it", s->name,
+                     key_show(key, name, sizeof name));
+        (void)reap_holders(s, old);
+        life_ended(s, old);
+    }
+    return rc;
+}
+
+int name_none(struct zct_store *s, uint32_t t, bool sealed, deadline limit)
+{
+    struct desc *d = desc_at(s, t);
+    int rc = al_lock(s, limit);
+    if (rc < 0)
+        return rc;
+    put_relaxed(&s->words->serial, get_relaxed(&s->words->serial) + 1);
+    put_relaxed(&d->serial, get_relaxed(&s->words->serial));
+    put_relaxed(&d->generation, 1);
+    put_relaxed(&d->maker, who_make(s->slot, s->slot_gen));
+    put_relaxed(&d->birth_ns, (uint64_t)clock_real());
+    ending_set(s, t, true);
+    put_sc(&d->st, st_to(get_sc(&d->st), ST_BARE, 0) | (sealed ? ST_SEALED : 0));
+    al_unlock(s);
+    return 0;
+}

@@ -1,0 +1,201 @@
+/* reap.c - what a dead member held is returned. Idempotent: killed anywhere, the next reaper does it again. It visits the
+ * member's own row, not a million tensors. */
+#include "tensor/tensor.h"
+
+#include "platform/bytelock.h"
+#include "platform/file.h"
+
+#include <errno.h>
+
+/* Every bit of a row that exists, each page asked for first. fn may clear the bit. */
+static void each_bit(struct zct_store *s, unsigned p, void (*fn)(struct zct_store *s, unsigned p, sh64 *word, uint32_t t))
+{
+    sh64 *row = row_at(s, p);
+    uint32_t words = (desc_limit(s) + 63) / 64;
+    for (uint32_t w = 0; w < words; w++) {
+        if (!control_page_present(s, offset_of(s, &row[w]))) {
+            uint64_t next = round_down(offset_of(s, &row[w]), PAGE) + PAGE;
+            w = (uint32_t)((next - offset_of(s, row)) / 8) - 1;
+            continue;
+        }
+        for (uint64_t bits = get_sc(&row[w]); bits; bits &= bits - 1)
+            fn(s, p, &row[w], w * 64 + lowest_bit(bits));
+    }
+}
+
+static void drop_tickets(struct zct_store *s, unsigned p)
+{
+    struct ticket *row = tickets_at(s, p);
+    for (unsigned i = 0; i < s->g.tickets; i++)
+        if (control_page_present(s, offset_of(s, &row[i])) && get_sc(&row[i].word))
+            put_sc(&row[i].word, 0);
+}
+
+static void reap_bit(struct zct_store *s, unsigned p, sh64 *word, uint32_t t)
+{
+    if (desc_there(s, t)) {
+        struct desc *d = desc_at(s, t);
+        uint64_t st = get_sc(&d->st);
+        if (st_state(st) == ST_ALLOC && st_slot(st) == p) {
+            /* never straight to FREE: a fork may have given a child the bit */
+            ending_set(s, t, true);
+            put_sc(&d->st, st_to(st, ST_DYING, 0));
+        }
+    }
+    and_sc(word, ~bit_of(t));
+}
+
+/* Under AL: tensors of lifetime `owner` that p made end with it. */
+static void end_owned(struct zct_store *s, unsigned p)
+{
+    uint32_t words = (desc_limit(s) + 63) / 64;
+    for (uint32_t w = 0; w < words; w++) {
+        sh64 *word = ending_word(s, w * 64);
+        if (!control_page_present(s, offset_of(s, word)))
+            continue;
+        for (uint64_t bits = get_sc(word); bits; bits &= bits - 1) {
+            uint32_t t = w * 64 + lowest_bit(bits);
+            if (!desc_there(s, t))
+                continue;
+            struct desc *d = desc_at(s, t);
+            if (st_state(get_sc(&d->st)) == ST_LIVE && form_lifetime(get_relaxed(&d->form)) == ZCT_OWNER &&
+                who_slot(get_relaxed(&d->maker)) == p)
+                life_unname(s, t);
+        }
+    }
+}
+
+int reap(struct zct_store *s, unsigned p)
+{
+    struct slot *slot = slot_at(s, p);
+    if (!get_acquire(&slot->used))
+        return 0;
+    uint64_t w = get_sc(&s->words->al.owner);
+    if (owner_of(w) == p + 1)
+        owner_repair(&s->words->al.owner, w);
+    if (!al_try(s)) /* which also rebuilds, before anything of p's row is judged */
+        return -EAGAIN;
+    drop_tickets(s, p); /* before the bits: a handle's hold moves ticket -> bit */
+    each_bit(s, p, reap_bit);
+    end_owned(s, p);
+    put_sc(&s->words->whole, 1);
+    put_sc(&s->words->sweep, 1);
+    al_unlock(s); /* and SWEEP */
+    put_release(&slot->gen, get_relaxed(&slot->gen) + 1);
+    put_release(&slot->used, 0); /* last: until here another reaper would do it all again */
+    or_sc(&s->words->freeslot[p / 64], bit_of(p));
+    put_relaxed(&s->words->reaped, get_relaxed(&s->words->reaped) + 1);
+    log_note(ZCT_LOG_INFO, "store '%s': member %u (pid %u) died; what it held was returned", s->name, p,
+             get_relaxed(&slot->pid));
+    return 0;
+}
+
+static bool reap_through(struct zct_store *s, int fd, unsigned p)
+{
+    struct slot *slot = slot_at(s, p);
+    if (p == s->slot || !control_page_present(s, offset_of(s, slot)) || !get_acquire(&slot->used) ||
+        bytelock_held(fd, LOCK_LIFE(p), 1) != 0)
+        return false;
+    if (bytelock_try(fd, LOCK_REPAIR(p), LOCK_EXCLUSIVE) < 0)
+        return false;
+    bool done = bytelock_held(fd, LOCK_LIFE(p), 1) == 0 && reap(s, p) == 0;
+    bytelock_drop(fd, LOCK_REPAIR(p));
+    return done;
+}
+
+/* Reap those of `count` members from `first` on that are dead; through one fresh open file description. */
+static unsigned reap_range(struct zct_store *s, unsigned first, unsigned count)
+{
+    unsigned reaped = 0;
+    if (s->observer || !plock_try(&s->reap_lock)) /* another thread does it */
+        return 0;
+    int fd = store_file(s, true);
+    for (unsigned i = 0; fd >= 0 && i < count; i++)
+        reaped += reap_through(s, fd, (first + i) % s->g.members);
+    os_close(fd);
+    plock_unlock(&s->reap_lock);
+    return reaped;
+}
+
+int reap_if_dead(struct zct_store *s, unsigned p) { return p < s->g.members && reap_range(s, p, 1) > 0; }
+
+unsigned reap_all(struct zct_store *s) { return reap_range(s, 0, s->g.members); }
+
+unsigned reap_holders(struct zct_store *s, uint32_t t)
+{
+    unsigned reaped = 0;
+    uint64_t hint = get_sc(&desc_at(s, t)->hint), sender = get_sc(&desc_at(s, t)->sender);
+    for (unsigned p = 0; p < s->g.members; p++) {
+        bool holds = false;
+        if (hint & group_bit(p)) {
+            sh64 *word = row_word(s, p, t);
+            holds = word && (get_sc(word) & bit_of(t));
+        }
+        if (!holds && (sender & group_bit(p)))
+            holds = ticket_count(s, t, p, NULL) > 0;
+        if (holds && p != s->slot)
+            reaped += (unsigned)reap_if_dead(s, p);
+    }
+    return reaped;
+}
+
+/* The duty to notice: each join looks at two slots. */
+static void reap_some(struct zct_store *s)
+{
+    unsigned at = get_relaxed(&s->words->rotor) % s->g.members, looked = 0, reaped = 0;
+    for (unsigned i = 0; i < s->g.members && looked < 2; i++) {
+        unsigned p = (at + i) % s->g.members;
+        struct slot *slot = slot_at(s, p);
+        if (p == s->slot || !control_page_present(s, offset_of(s, slot)) || !get_acquire(&slot->used))
+            continue;
+        looked++;
+        reaped += reap_range(s, p, 1);
+        put_relaxed(&s->words->rotor, (p + 1) % s->g.members);
+    }
+}
+
+static void clear_bit(struct zct_store *s, unsigned p, sh64 *word, uint32_t t)
+{
+    (void)p;
+    and_sc(word, ~bit_of(t));
+    life_ended(s, t);
+}
+
+/* L1. False: AL could not be had; the slot stays used, and whoever reaps it finishes. */
+static bool leaving(struct zct_store *s)
+{
+    stock_empty(s);
+    drop_tickets(s, s->slot);
+    deadline limit = deadline_in(100 * NS_PER_MS);
+    bool clean = al_lock(s, limit) == 0;
+    if (clean) {
+        end_owned(s, s->slot);
+        put_sc(&s->words->whole, 1);
+        put_sc(&s->words->sweep, 1);
+        al_unlock(s);
+        each_bit(s, s->slot, clear_bit);
+    }
+    return clean;
+}
+
+static bool store_empty(struct zct_store *s)
+{
+    uint32_t limit = desc_limit(s);
+    for (uint32_t t = 0; t < limit; t++)
+        if (desc_there(s, t) && st_used(get_sc(&desc_at(s, t)->st)))
+            return false;
+    return true;
+}
+
+static void forget(struct zct_store *s)
+{
+    stock_forget(s, false);
+    os_unmap(s->warmth, s->g.capacity / (64 * KiB) / 4 + 8);
+    os_unmap(s->epochs_seen, s->g.pages / EPOCH_PAGES * 4 + 4);
+}
+
+__attribute__((constructor)) static void move_in(void)
+{
+    upper = (struct upper_room){.reap = reap, .reap_some = reap_some, .leaving = leaving, .empty = store_empty,
+                                .forget = forget};
+}

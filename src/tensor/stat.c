@@ -1,0 +1,297 @@
+/* stat.c - looking at tensors and members without touching them. Observers come here too: every page is asked for first. */
+#include "tensor/tensor.h"
+
+#include "platform/file.h"
+#include "platform/process.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int state_of(uint64_t st)
+{
+    switch (st_state(st)) {
+    case ST_LIVE: case ST_NEXT: case ST_BARENEXT: return ZCT_STATE_NAMED;
+    case ST_BARE: return ZCT_STATE_NAMELESS;
+    case ST_DYING: case ST_FREEING: return ZCT_STATE_ENDING;
+    default: return ZCT_STATE_BEING_MADE;
+    }
+}
+
+static bool has_bit(struct zct_store *s, unsigned p, uint32_t t, uint64_t hint)
+{
+    sh64 *word = hint & group_bit(p) ? row_word(s, p, t) : NULL;
+    return word && (get_relaxed(word) & bit_of(t));
+}
+
+/* Describe descriptor t as it is at one moment: read between two equal reads of its state. */
+int stat_desc(struct zct_store *s, uint32_t t, bool holders, int fd, zct_stat *ret)
+{
+    if (!desc_there(s, t))
+        return -ZCT_ENOTFOUND;
+    struct desc *d = desc_at(s, t);
+    size_t size = ret->size;
+    for (int tries = 0; tries < 1000; tries++) {
+        uint64_t st = get_acquire(&d->st);
+        if (!st_used(st))
+            return -ZCT_ENOTFOUND;
+        memset(ret, 0, sizeof *ret);
+        ret->size = size;
+        ret->index = t;
+        ret->state = state_of(st);
+        ret->sealed = st_sealed(st);
+        struct key key;
+        if (key_read(s, d, &key))
+            memcpy(ret->name, key.text, key.length);
+        uint64_t form = get_relaxed(&d->form), ext = get_relaxed(&d->ext);
+        ret->ndim = (int32_t)min_u64(form_ndim(form), ZCT_MAX_DIMS);
+        ret->order = (int32_t)form_order(form);
+        ret->lifetime = (int32_t)form_lifetime(form);
+        dtype_read(d, &ret->dtype);
+        bool sound = layout_read(s, d, ret->shape, ret->strides);
+        ret->nbytes = get_relaxed(&d->nbytes);
+        ret->generation = get_relaxed(&d->generation);
+        ret->serial = get_relaxed(&d->serial);
+        ret->birth_ns = (int64_t)get_relaxed(&d->birth_ns);
+        ret->offset = s->g.payload_offset + ext_bytes(ext).offset;
+        ret->extent_bytes = ext_bytes(ext).length;
+        uint64_t hint = get_relaxed(&d->hint), sender = get_relaxed(&d->sender);
+        for (unsigned p = 0; holders && p < s->g.members; p++) {
+            bool bit = has_bit(s, p, t, hint);
+            unsigned tickets = sender & group_bit(p) ? ticket_count(s, t, p, NULL) : 0;
+            if ((bit || tickets) && member_scan(s, fd, p) == 0) {
+                ret->holders += bit;
+                ret->handles += tickets;
+            }
+        }
+        fence_acquire();
+        if (get_relaxed(&d->st) == st || tries == 999)
+            return sound || ret->state == ZCT_STATE_BEING_MADE
+                       ? 0
+                       : fail(ZCT_ECORRUPT, "descriptor %u of store '%s' contradicts itself", t, s->name);
+    }
+    return -ZCT_ENOTFOUND;
+}
+
+static int check_record(const zct_stat *ret)
+{
+    return ret && ret->size >= sizeof *ret ? 0 : fail(ZCT_EINVAL, "set the size field of zct_stat first");
+}
+
+/* Whoever looks needs no membership, but a store. */
+static int may_look(struct zct_store *s)
+{
+    return s->observer || store_ready(s) || pv_get(&s->state) == STORE_MEMBER ? 0 : store_refuse(s);
+}
+
+int zct_stat_name(zct_store *s, const char *name, zct_stat *ret)
+{
+    struct key key;
+    int rc = check_record(ret);
+    if (rc == 0)
+        rc = may_look(s);
+    if (rc == 0)
+        rc = key_make(&key, name, strlen(name));
+    if (rc < 0)
+        return rc;
+    for (int tries = 0; tries < 1000; tries++) {
+        struct lookup l;
+        lookup_start(s, &l, key.hash);
+        bool changed = false;
+        for (uint32_t t; !changed && (t = lookup_next(s, &l)) != NO_DESC;) {
+            uint64_t st = get_acquire(&desc_at(s, t)->st);
+            if (st_state(st) != ST_LIVE || !key_is(s, desc_at(s, t), &key)) {
+                changed = !(lookup_same(&l) && get_acquire(&desc_at(s, t)->st) == st);
+                continue;
+            }
+            int fd = store_file(s, false);
+            if (fd < 0)
+                return fd;
+            rc = stat_desc(s, t, true, fd, ret);
+            os_close(fd);
+            changed = rc == -ZCT_ENOTFOUND || strcmp(ret->name, name);
+            if (!changed)
+                return rc;
+        }
+        if (!changed && index_settled(s, &l))
+            return fail_not_found(s, &key);
+    }
+    return fail(ZCT_EBUSY, "tensor '%s' changes faster than it can be read", name);
+}
+
+int zct_stat_tensor(const zct_tensor *a, zct_stat *ret)
+{
+    int rc = check_record(ret);
+    if (rc < 0)
+        return rc;
+    int fd = store_file(a->store, false);
+    rc = stat_desc(a->store, a->desc, fd >= 0, fd, ret);
+    os_close(fd);
+    return rc == -ZCT_ENOTFOUND ? fail(ZCT_ENOTFOUND, "the tensor is gone") : rc;
+}
+
+/* ---- lists ---- */
+
+struct zct_list {
+    struct zct_store *store;
+    uint32_t flags, count, at;
+    int fd;
+    struct { uint32_t desc; uint64_t st; } items[];
+};
+
+static bool listed(uint64_t st, uint32_t flags)
+{
+    enum state state = st_state(st);
+    if (state == ST_LIVE)
+        return true;
+    return (flags & ZCT_LIST_ALL) && st_used(st);
+}
+
+/* The tensors of one moment: nothing was born, ended or renamed between the first and the last descriptor. A store that never
+ * stands still is listed under AL by a member; an observer takes what it saw. */
+static uint32_t collect(struct zct_store *s, uint32_t flags, struct zct_list *list, uint32_t limit)
+{
+    uint32_t n = 0;
+    for (uint32_t t = 0; t < limit; t++) {
+        if (!desc_there(s, t))
+            continue;
+        uint64_t st = get_acquire(&desc_at(s, t)->st);
+        if (!listed(st, flags))
+            continue;
+        list->items[n].desc = t;
+        list->items[n++].st = st_plain(st);
+    }
+    return n;
+}
+
+int zct_list_open(zct_store *s, uint32_t flags, zct_list **ret)
+{
+    int rc = may_look(s);
+    if (rc < 0)
+        return rc;
+    uint32_t limit = desc_limit(s);
+    struct zct_list *list = malloc(sizeof *list + (uint64_t)(limit + 1) * sizeof list->items[0]);
+    if (!list)
+        return fail(ZCT_ENOMEM, "out of memory for a list of %u tensors", limit);
+    *list = (struct zct_list){.store = s, .flags = flags, .fd = -1};
+    bool still = false;
+    for (int tries = 0; tries < 5 && !still; tries++) {
+        uint64_t before = get_acquire(&s->words->changes);
+        list->count = collect(s, flags, list, limit);
+        fence_acquire();
+        still = get_relaxed(&s->words->changes) == before;
+    }
+    if (!still && store_ready(s) && al_lock(s, deadline_in(NS_PER_S)) == 0) {
+        list->count = collect(s, flags, list, limit);
+        al_unlock(s);
+    }
+    if (!(flags & ZCT_LIST_NO_HOLDERS))
+        list->fd = store_file(s, false);
+    *ret = list;
+    return 0;
+}
+
+int zct_list_next(zct_list *list, zct_stat *ret)
+{
+    int rc = check_record(ret);
+    while (rc == 0 && list->at < list->count) {
+        uint32_t t = list->items[list->at].desc;
+        uint64_t then = list->items[list->at++].st;
+        uint64_t now = get_acquire(&desc_at(list->store, t)->st);
+        if (st_gen(now) != st_gen(then) || (st_state(then) == ST_LIVE && st_state(now) != ST_LIVE))
+            continue;
+        rc = stat_desc(list->store, t, list->fd >= 0, list->fd, ret);
+        if (rc == -ZCT_ENOTFOUND)
+            rc = 0;
+        else
+            return rc < 0 ? rc : 1;
+    }
+    return rc;
+}
+
+void zct_list_close(zct_list *list)
+{
+    if (!list)
+        return;
+    os_close(list->fd);
+    free(list);
+}
+
+/* ---- holders and members ---- */
+
+static void fill_holder(struct zct_store *s, unsigned p, zct_holder *h)
+{
+    struct slot *slot = slot_at(s, p);
+    size_t size = h->size;
+    union { uint64_t words[8]; char text[64]; } command;
+    memset(h, 0, sizeof *h);
+    get_words(command.words, slot->command, 8);
+    command.text[63] = 0;
+    h->size = size;
+    h->slot = p;
+    h->pid = (int32_t)get_relaxed(&slot->pid);
+    h->uid = get_relaxed(&slot->uid);
+    h->same_pid_ns = get_relaxed(&slot->pid_ns) == process_pid_ns();
+    h->since_ns = (int64_t)get_relaxed(&slot->since_ns);
+    h->is_self = !s->observer && p == s->slot;
+    memcpy(h->command, command.text, sizeof h->command);
+}
+
+static uint32_t count_row(struct zct_store *s, unsigned p)
+{
+    uint32_t n = 0, words = (desc_limit(s) + 63) / 64;
+    sh64 *row = row_at(s, p);
+    for (uint32_t w = 0; w < words; w++)
+        if (control_page_present(s, offset_of(s, &row[w])))
+            n += (uint32_t)__builtin_popcountll(get_relaxed(&row[w]));
+    return n;
+}
+
+/* Living members; with t: those that count for it. */
+static int each_living(struct zct_store *s, const uint32_t *t, zct_holder *out, int count)
+{
+    int n = 0, fd = store_file(s, false);
+    if (fd < 0)
+        return fd;
+    if (out && count && out->size < sizeof *out) {
+        os_close(fd);
+        return fail(ZCT_EINVAL, "set holders[0].size first");
+    }
+    size_t size = out && count ? out->size : 0;
+    uint64_t hint = t ? get_relaxed(&desc_at(s, *t)->hint) : 0, sender = t ? get_relaxed(&desc_at(s, *t)->sender) : 0;
+    for (unsigned p = 0; p < s->g.members; p++) {
+        if (!control_page_present(s, offset_of(s, slot_at(s, p))) || !get_acquire(&slot_at(s, p)->used))
+            continue;
+        int64_t oldest = 0;
+        bool bit = t && has_bit(s, p, *t, hint);
+        unsigned tickets = t && (sender & group_bit(p)) ? ticket_count(s, *t, p, &oldest) : 0;
+        if ((t && !bit && !tickets) || member_scan(s, fd, p) != 0)
+            continue;
+        if (n < count) {
+            zct_holder *h = (zct_holder *)(void *)((char *)out + (size_t)n * size);
+            h->size = size;
+            fill_holder(s, p, h);
+            h->holds = t ? bit : count_row(s, p);
+            h->handles = tickets;
+            h->oldest_handle_ns = oldest;
+        }
+        n++;
+    }
+    os_close(fd);
+    return n;
+}
+
+int zct_holders(zct_store *s, const zct_stat *stat, zct_holder *holders, int count)
+{
+    int rc = may_look(s);
+    if (rc < 0)
+        return rc;
+    if (!desc_there(s, stat->index) || get_relaxed(&desc_at(s, stat->index)->serial) != stat->serial)
+        return fail(ZCT_ENOTFOUND, "the tensor of this record is gone");
+    return each_living(s, &stat->index, holders, count);
+}
+
+int zct_members(zct_store *s, zct_holder *holders, int count)
+{
+    int rc = may_look(s);
+    return rc < 0 ? rc : each_living(s, NULL, holders, count);
+}
