@@ -58,7 +58,8 @@ static PyModuleDef definition = {
     .m_methods = functions,
     .m_slots = slots};
 
-PyMODINIT_FUNC PyInit__core(void);
+/* Python 3.8 does not say so itself, and the rest of the module is hidden. */
+__attribute__((visibility("default"))) PyMODINIT_FUNC PyInit__core(void);
 
 PyMODINIT_FUNC PyInit__core(void) {
     return PyModuleDef_Init(&definition);

@@ -1,0 +1,282 @@
+"""Store: what it says about itself, what it survives, and stores that are not what they should be."""
+
+import os
+import stat
+
+import numpy as np
+import pytest
+
+import zero_copy_tensor_ipc as zct
+
+
+def test_attributes(store, directory):
+    assert store.name == "t" and store.path.startswith(directory) and os.path.exists(store.path)
+    assert store.capacity == 64 << 20 and not store.closed
+    assert "'t'" in repr(store)
+    assert stat.S_IMODE(os.stat(store.path).st_mode) == 0o600
+
+
+def test_file_mode(directory):
+    with zct.Store("open", directory=directory, capacity=1 << 20, mode=0o660) as s:
+        assert stat.S_IMODE(os.stat(s.path).st_mode) == 0o660
+
+
+def test_by_path(store, directory):
+    t = store.create("x", np.ones(3))
+    with zct.Store(store.path) as s:
+        assert np.shares_memory(s.attach("x"), t)
+    p = os.path.join(directory, "mine.store")
+    with zct.Store(p, capacity=1 << 20) as s:
+        assert s.path == p
+        s.create("x", np.ones(3), lifetime="pinned")
+    with zct.Store(os.fsencode(p)) as s:
+        assert s.attach("x").sum() == 3
+
+
+def test_geometry_of_an_existing_store_holds(store, directory):
+    with zct.Store("t", directory=directory) as s:
+        assert s.capacity == 64 << 20
+    with pytest.raises(ValueError, match="capacity"):
+        zct.Store("t", directory=directory, capacity=32 << 20)
+    with zct.Store("t", directory=directory, capacity=64 << 20):
+        pass
+
+
+def test_last_leaver_takes_an_empty_store_with_it(directory):
+    s = zct.Store("e", directory=directory, capacity=1 << 20)
+    path = s.path
+    t = s.create("x", np.zeros(3))
+    s.close()
+    del t
+    assert os.path.exists(path)  # a name is left
+    with zct.Store("e", directory=directory) as s:
+        s.unlink("x")
+    assert not os.path.exists(path)
+    with zct.Store("e", directory=directory, capacity=2 << 20) as s:
+        assert s.capacity == 2 << 20
+
+
+def test_stats(store, peer):
+    before = store.stats()
+    assert before.capacity == 64 << 20 and before.members == 1 and before.names == 0
+    t = store.create("x", np.zeros(1 << 20, np.uint8))
+    p = peer()
+    p.do("w = zct.attach_shared_tensor('x')")
+    s = store.stats()
+    assert s.members == 2 and s.names == 1 and s.used >= 1 << 20 and s.births == before.births + 1
+    assert s.resident >= 1 << 20 and len(s) == 14
+    p.kill()
+    assert store.gc().members == 1 and store.stats().members == 1 and store.stats().reaped == 1
+    assert t.holders == 1
+
+
+def test_trim(store):
+    t = store.create("x", np.ones(8 << 20, np.uint8))
+    t.unlink()
+    del t
+    store.gc()
+    given = store.trim()
+    s = store.stats()
+    assert given + 0 >= 0 and s.used == 0 and s.warm_free == 0 and s.resident < 8 << 20
+
+
+def test_list_stores(store, directory):
+    assert [(i.name, i.path) for i in zct.Store.list_stores(directory)] == [("t", store.path)]
+    assert zct.Store.list_stores(directory + "/") == zct.Store.list_stores(directory)
+
+
+def test_destroyed_while_in_use(directory):
+    s = zct.Store("d", directory=directory, capacity=1 << 20)
+    t = s.create("x", np.arange(3))
+    zct.Store.destroy("d", directory=directory)
+    for call in (lambda: s.attach("x"), lambda: s.create("y", [1]), lambda: s.unlink("x"), lambda: zct.zeros(3, store=s)):
+        with pytest.raises(zct.StoreGoneError) as e:
+            call()
+        assert isinstance(e.value, OSError) and e.value.errno == 116 and e.value.store == "d"
+    t[0] = 9
+    assert t.tolist() == [9, 1, 2] and t[1:].sum() == 3
+    with zct.Store("d", directory=directory, capacity=1 << 20) as again:
+        assert again.list() == []
+    with pytest.raises(FileNotFoundError):
+        zct.Store.destroy("d", directory=directory)
+
+
+def test_module_functions_join_a_new_default_store(python):
+    python(
+        """
+        import os
+        import numpy as np, zero_copy_tensor_ipc as zct
+        for end in ("destroy", "unlink"):
+            t = zct.create_shared_tensor("x", np.ones(3))
+            u = zct.create_shared_tensor("x", np.ones(3), store="named")
+            for name in ("default", "named"):
+                if end == "destroy":
+                    zct.Store.destroy(name)
+                else:
+                    os.unlink([i.path for i in zct.Store.list_stores() if i.name == name][0])
+            for store in (None, "named"):
+                assert zct.list_shared_tensors(store) == []
+                try:
+                    zct.attach_shared_tensor("x", store=store)
+                    raise SystemExit("attached")
+                except zct.TensorNotFoundError:
+                    pass
+                assert zct.create_shared_tensor("x", np.zeros(3), store=store).generation == 1
+                zct.unlink_shared_tensor("x", store=store)
+                e = zct.zeros(3, store=store)
+            assert t.sum() == 3 and u.sum() == 3 and e.sum() == 0
+        """
+    )
+
+
+def test_unlinked_behind_our_back(directory):
+    s = zct.Store("u", directory=directory, capacity=1 << 20)
+    t = s.create("x", np.arange(3))
+    os.unlink(s.path)
+    with zct.Store("u", directory=directory, capacity=1 << 20) as other:
+        assert other.list() == []
+    with pytest.raises(zct.StoreGoneError):
+        s.create("y", [1])
+    assert t.sum() == 3
+
+
+def test_environment_names_the_store(python, directory):
+    path = os.path.join(directory, "sub")
+    os.mkdir(path)
+    code = """
+        import numpy as np, zero_copy_tensor_ipc as zct
+        t = zct.create_shared_tensor("x", np.ones(3))
+        print(t.store.name, t.store.capacity, t.store.path)
+    """
+    out = python(code, env={"ZCT_STORE": "mine", "ZCT_DIR": path, "ZCT_CAPACITY": str(3 << 20)}).split()
+    assert out[0] == "mine" and out[1] == str(3 << 20) and out[2].startswith(path)
+
+
+# ---- stores that are not what they should be ---------------------------------------------------------------
+
+
+def file_of(directory):
+    with zct.Store("b", directory=directory, capacity=1 << 20) as s:
+        s.create("x", np.arange(3), lifetime="pinned")
+        return s.path
+
+
+BAD = {
+    "zero bytes": lambda b: b"",
+    "one byte": lambda b: b"z",
+    "cut short": lambda b: b[: len(b) // 2],
+    "header alone": lambda b: b[:4096],
+    "random": lambda b: os.urandom(1 << 16),
+    "other magic": lambda b: bytes([b[0] ^ 255]) + b[1:],
+    "text": lambda b: b"hello world\n" * 1000,
+}
+
+
+@pytest.mark.parametrize("kind", sorted(BAD))
+def test_bad_files(directory, kind):
+    path = file_of(directory)
+    with open(path, "rb") as f:
+        whole = f.read()
+    bad = BAD[kind](whole)
+    os.unlink(path)
+    with open(path, "wb") as f:
+        f.write(bad)
+    os.chmod(path, 0o600)
+    with pytest.raises((zct.StoreCorruptError, zct.StoreVersionError)) as e:
+        zct.Store("b", directory=directory)
+    assert isinstance(e.value, OSError) and e.value.store == "b" and str(e.value)
+    with open(path, "rb") as f:
+        assert f.read() == bad  # not touched
+
+
+def test_no_such_directory():
+    with pytest.raises(FileNotFoundError):
+        zct.Store("x", directory="/nonexistent/directory")
+    with pytest.raises(OSError):
+        zct.Store("/nonexistent/directory/store")
+
+
+@pytest.mark.parametrize("name", ["", "x" * 64, "a\0b", 3])
+def test_bad_store_names(directory, name):
+    with pytest.raises((ValueError, TypeError)):
+        zct.Store(name, directory=directory)
+
+
+@pytest.mark.parametrize("arguments", [{"capacity": -1}, {"capacity": 2**64}, {"capacity": 1.5}, {"mode": 0o7777},
+                                       {"max_members": 5000}, {"max_names": 2**33}, {"color": 1}], ids=str)
+def test_bad_store_arguments(directory, arguments):
+    with pytest.raises((ValueError, TypeError, zct.Error)):
+        zct.Store("x", directory=directory, **arguments)
+    assert os.listdir(directory) == []
+
+
+needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+
+
+def child(function):
+    """Run it in a forked child without root's rights: its result must be true."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+            status = 0 if function() else 2
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+@needs_root
+def test_someone_else_s_store(directory):
+    os.chmod(os.path.dirname(directory), 0o755)
+    os.chmod(directory, 0o755)
+    path = file_of(directory)
+
+    def attempt():
+        try:
+            zct.Store(path)
+        except PermissionError as e:
+            return e.errno == 13 and str(e)
+        return False
+
+    child(attempt)
+
+
+@needs_root
+def test_directory_that_cannot_be_written(directory):
+    os.chmod(os.path.dirname(directory), 0o755)
+    os.chmod(directory, 0o755)
+
+    def attempt():
+        try:
+            zct.Store("new", directory=directory)
+        except PermissionError:
+            return os.listdir(directory) == []
+        return False
+
+    child(attempt)
+
+
+def test_too_many_members(directory, python):
+    with zct.Store("m", directory=directory, capacity=4 << 20, max_members=2) as s:
+        s.create("x", np.arange(3), lifetime="pinned")
+        code = """
+            import sys, zero_copy_tensor_ipc as zct
+            s = zct.Store("m")
+            print(s.attach("x").sum(), flush=True)
+            try:
+                import subprocess
+                code = "import zero_copy_tensor_ipc as zct; zct.Store('m')"
+                out = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, universal_newlines=True)
+                assert "TooManyMembersError" in out.stderr, out.stderr
+            finally:
+                s.close()
+        """
+        python(code)
+        assert s.check() == []
