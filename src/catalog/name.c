@@ -29,6 +29,29 @@ static unsigned utf8_length(const unsigned char *at, size_t left)
     return n;
 }
 
+/* A NUL byte in a word? (Mycroft 1987) */
+static bool has_nul(uint64_t w) { return ((w - 0x0101010101010101ull) & ~w & 0x8080808080808080ull) != 0; }
+
+/* The last 1 to 8 bytes of a name as a word, NUL padded. */
+static uint64_t tail_word(const char *at, size_t n)
+{
+    uint64_t w = 0;
+    for (size_t i = 0; i < n; i++)
+        w |= (uint64_t)(unsigned char)at[i] << (8 * i);
+    return w;
+}
+
+static int check_utf8(const char *name, size_t length)
+{
+    for (size_t i = 0; i < length;) {
+        unsigned n = utf8_length((const unsigned char *)name + i, length - i);
+        if (n == 0)
+            return fail(ZCT_EINVAL, "a tensor's name must be UTF-8; byte %zu of this one is not", i);
+        i += n;
+    }
+    return 0;
+}
+
 int key_make(struct key *key, const char *name, size_t length)
 {
     if (unlikely(length == 0))
@@ -36,22 +59,35 @@ int key_make(struct key *key, const char *name, size_t length)
     if (unlikely(length > ZCT_MAX_NAME))
         return fail(ZCT_EINVAL, "a tensor's name has at most %d bytes of UTF-8; '%.32s...' has %zu", ZCT_MAX_NAME, name,
                     length);
-    key->length = (uint32_t)length;
-    key->words = (uint32_t)(length + 7) / 8;
-    key->text[key->words - 1] = 0;
-    memcpy(key->text, name, length);
+    uint32_t whole = (uint32_t)(length - 1) / 8;
+    size_t rest = length - whole * 8ull;
     uint64_t high = 0;
-    for (uint32_t i = 0; i < key->words; i++)
-        high |= key->text[i] & 0x8080808080808080ull;
-    if (unlikely(high))
-        for (size_t i = 0; i < length;) {
-            unsigned n = utf8_length((const unsigned char *)name + i, length - i);
-            if (n == 0)
-                return fail(ZCT_EINVAL, "a tensor's name must be UTF-8; byte %zu of this one is not", i);
-            i += n;
-        }
-    if (unlikely(memchr(name, 0, length)))
-        return fail(ZCT_EINVAL, "a tensor's name cannot contain NUL; '%s' has one after it", name);
+    bool nul = false;
+    key->length = (uint32_t)length;
+    key->words = whole + 1;
+    for (uint32_t i = 0; i < whole; i++) {
+        memcpy(&key->text[i], name + i * 8ull, 8);
+        high |= key->text[i];
+        nul |= has_nul(key->text[i]);
+    }
+    /* read as one word where eight bytes of the name allow it */
+    uint64_t last;
+    if (length >= 8) {
+        memcpy(&last, name + length - 8, 8);
+        last >>= 8 * (8 - rest);
+    } else {
+        last = tail_word(name, rest);
+    }
+    key->text[whole] = last;
+    high |= last;
+    nul |= has_nul(rest == 8 ? last : last | ~0ull << (8 * rest));
+    if (unlikely(nul))
+        return fail(ZCT_EINVAL, "a tensor's name cannot contain NUL; this one has one after '%s'", name);
+    if (unlikely(high & 0x8080808080808080ull)) {
+        int rc = check_utf8(name, length);
+        if (rc < 0)
+            return rc;
+    }
     key->hash = hash_words(key->text, key->words, key->length);
     return 0;
 }

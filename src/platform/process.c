@@ -20,16 +20,20 @@ uint64_t process_pid_ns(void)
     return stat("/proc/self/ns/pid", &st) == 0 ? (uint64_t)st.st_ino : 0;
 }
 
+/* getpid and gettid are system calls: the thread remembers its number until a fork makes it another's. */
+static uint32_t forks;
+
 uint32_t thread_id(void)
 {
-    static __thread struct { uint32_t tid; int pid; } cached;
-    int pid = getpid();
-    if (cached.pid != pid) {
+    static __thread struct { uint32_t tid, forks; } cached;
+    if (cached.tid == 0 || cached.forks != forks) {
         cached.tid = (uint32_t)syscall(SYS_gettid);
-        cached.pid = pid;
+        cached.forks = forks;
     }
     return cached.tid;
 }
+
+void process_forked(void) { forks++; }
 
 bool thread_gone(uint32_t tid) { return syscall(SYS_tgkill, getpid(), (pid_t)tid, 0) < 0 && errno == ESRCH; }
 

@@ -10,6 +10,7 @@ uint32_t process_id(void);
 uint32_t process_uid(void);         /* effective */
 uint64_t process_pid_ns(void);      /* inode of the PID namespace, 0 if unknown */
 uint32_t thread_id(void);
+void process_forked(void);          /* call in a forked child, before thread_id */
 bool thread_gone(uint32_t tid);     /* of this process */
 /* Head of the command line with spaces between, NUL-terminated; "" if unknown. */
 void process_command(uint32_t pid, char *to, size_t size);

@@ -14,8 +14,7 @@
 plock registry_lock;
 struct zct_store *registry;
 
-/* A page that reads as zero in the child of any fork or clone, also one that runs no handlers. */
-static pv32 *here;
+pv32 *here;
 
 static int watch_forks(void)
 {
@@ -31,7 +30,6 @@ static int watch_forks(void)
     return 0;
 }
 
-bool process_may_call(void) { return pv_get(here) == 1; }
 void process_is_child(void);
 void process_is_child(void) { pv_put(here, 1u); }
 

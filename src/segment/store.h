@@ -84,6 +84,17 @@ static inline sh64 *todo_word(struct zct_store *s, uint32_t t) { return &REGION(
 static inline sh64 *free_word(struct zct_store *s, uint32_t t) { return &REGION(s, sh64, s->g.freemap)[t / 64]; }
 static inline uint64_t bit_of(uint32_t t) { return 1ull << (t % 64); }
 static inline uint64_t group_bit(unsigned p) { return 1ull << (p % 64); } /* of hint, sender, listen */
+/* The first member from p on whose group bit is in the mask, or `members`. */
+static inline unsigned next_in_groups(uint64_t mask, unsigned p, unsigned members)
+{
+    while (p < members) {
+        uint64_t rest = mask >> (p % 64);
+        if (rest)
+            return p + lowest_bit(rest) < members ? p + lowest_bit(rest) : members;
+        p = (p / 64 + 1) * 64;
+    }
+    return members;
+}
 static inline uint64_t offset_of(struct zct_store *s, const void *p)
 {
     return (uint64_t)((const uint8_t *)p - s->control);
@@ -126,7 +137,9 @@ int store_file(struct zct_store *s, bool writable);
 int store_is_gone(struct zct_store *s); /* -ZCT_EGONE with its sentence */
 /* 0, or why this process may not use the store. Two loads. */
 int store_refuse(struct zct_store *s);
-bool process_may_call(void); /* false in the child of a raw clone */
+/* A page that reads as zero in the child of any fork or clone, also one that runs no handlers. Set by the first open. */
+extern pv32 *here;
+static inline bool process_may_call(void) { return pv_get(here) == 1; }
 static inline bool store_ready(struct zct_store *s)
 {
     return likely(pv_get(&s->state) == STORE_MEMBER && !get_relaxed(&s->words->gone) && process_may_call());

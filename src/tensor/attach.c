@@ -118,7 +118,7 @@ static int fill_view(struct zct_store *s, struct zct_tensor *a, struct desc *d, 
     v->generation = get_relaxed(&d->generation);
     v->serial = get_relaxed(&d->serial);
     v->sealed = st_sealed(st);
-    if (!layout_read(s, d, a->dims, a->dims + ndim))
+    if (!layout_read(s, d, &v->dtype, a->dims, a->dims + ndim))
         return fail(ZCT_ECORRUPT, "a descriptor of store '%s' contradicts itself; run 'zct check'", s->name);
     uint64_t ext = get_relaxed(&d->ext);
     if (!ext_valid(ext, s->g.pages) || ext_bytes(ext).length < v->nbytes)

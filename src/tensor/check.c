@@ -133,7 +133,9 @@ static void check_desc(struct checker *c, uint32_t t)
         found(c, "tensor %u: its aux block overlaps another's", t);
     if (!whole)
         return;
-    if (!layout_read(s, d, dims, dims + ZCT_MAX_DIMS))
+    zct_dtype dtype;
+    dtype_read(d, &dtype);
+    if (!layout_read(s, d, &dtype, dims, dims + ZCT_MAX_DIMS))
         found(c, "tensor %u: shape or strides are impossible", t);
     if (state != ST_LIVE)
         return;

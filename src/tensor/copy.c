@@ -140,12 +140,13 @@ static int room_for(struct zct_store *s, uint64_t ext)
 static int copy_dense(struct zct_store *s, uint64_t ext, uint64_t nbytes, const void *data)
 {
     struct extent bytes = ext_bytes(ext);
-    struct target t = {.s = s, .fd = -1, .may_write = limit_file_size() >= s->g.file_size};
+    struct target t = {.s = s, .fd = -1};
     int rc = 0;
     if (nbytes <= SMALL) { /* the hot path of small tensors: no bookkeeping of warmth */
         rc = pool_reserved(s, ext) ? 0 : pool_reserve(s, ext, nbytes);
         return rc < 0 ? rc : fill_mapped(&t, bytes.offset, nbytes, data);
     }
+    t.may_write = limit_file_size() >= s->g.file_size; /* a write beyond it is SIGXFSZ, also inside the file */
     rc = room_for(s, ext);
     if (rc == 0 && !warmth_ready(s))
         rc = fail(ZCT_ENOMEM, "out of memory");

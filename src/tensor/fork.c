@@ -135,6 +135,7 @@ static void child_store(struct zct_store *s)
 
 static void child(void)
 {
+    process_forked();
     plock_reset(&registry_lock);
     log_forget();
     if (!forking) /* no store, or the forking process was itself the child of a raw clone */

@@ -34,9 +34,8 @@ void ending_set(struct zct_store *s, uint32_t t, bool on)
 int row_holder(struct zct_store *s, uint32_t t, unsigned p)
 {
     uint64_t hint = get_sc(&desc_at(s, t)->hint);
-    for (; p < s->g.members; p++) {
-        if (!(hint & group_bit(p)))
-            continue;
+    unsigned members = s->g.members;
+    for (p = next_in_groups(hint, p, members); p < members; p = next_in_groups(hint, p + 1, members)) {
         sh64 *word = row_word(s, p, t);
         if (word && (get_sc(word) & bit_of(t)))
             return (int)p;
@@ -77,8 +76,9 @@ static bool somebody(struct zct_store *s, uint32_t t, enum who_counts who, int f
         return true;
     }
     uint64_t senders = get_sc(&desc_at(s, t)->sender);
-    for (unsigned p = 0; senders && p < s->g.members; p++) {
-        if (!(senders & group_bit(p)) || ticket_count(s, t, p, NULL) == 0)
+    unsigned members = s->g.members;
+    for (unsigned p = next_in_groups(senders, 0, members); p < members; p = next_in_groups(senders, p + 1, members)) {
+        if (ticket_count(s, t, p, NULL) == 0)
             continue;
         if (who == THE_LIVING && member_scan(s, fd, p) == 1)
             continue;

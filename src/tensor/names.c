@@ -22,7 +22,8 @@ static void ring_births(struct zct_store *s)
 static int living_holder(struct zct_store *s, uint32_t t, unsigned p, int fd)
 {
     uint64_t hint = get_sc(&desc_at(s, t)->hint), sender = get_sc(&desc_at(s, t)->sender);
-    for (; p < s->g.members; p++) {
+    unsigned members = s->g.members;
+    for (p = next_in_groups(hint | sender, p, members); p < members; p = next_in_groups(hint | sender, p + 1, members)) {
         bool holds = false;
         if (hint & group_bit(p)) {
             sh64 *word = row_word(s, p, t);
@@ -44,7 +45,7 @@ int fail_exists(struct zct_store *s, uint32_t t, const struct key *key)
     zct_dtype dtype;
     dtype_read(d, &dtype);
     unsigned ndim = form_ndim(get_relaxed(&d->form));
-    if (!layout_read(s, d, dims, dims + ZCT_MAX_DIMS))
+    if (!layout_read(s, d, &dtype, dims, dims + ZCT_MAX_DIMS))
         ndim = 0;
     show_type(&dtype, (int)ndim, dims, type, sizeof type);
     key_show(key, name, sizeof name);

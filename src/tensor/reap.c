@@ -125,7 +125,9 @@ unsigned reap_holders(struct zct_store *s, uint32_t t)
 {
     unsigned reaped = 0;
     uint64_t hint = get_sc(&desc_at(s, t)->hint), sender = get_sc(&desc_at(s, t)->sender);
-    for (unsigned p = 0; p < s->g.members; p++) {
+    unsigned members = s->g.members;
+    for (unsigned p = next_in_groups(hint | sender, 0, members); p < members;
+         p = next_in_groups(hint | sender, p + 1, members)) {
         bool holds = false;
         if (hint & group_bit(p)) {
             sh64 *word = row_word(s, p, t);
