@@ -372,6 +372,8 @@ typedef struct zct_stat {
     uint32_t handles;      /* in flight, of living processes */
     uint32_t index;        /* of its descriptor: for zct_holders */
     int32_t state;         /* enum zct_state */
+    uint32_t descriptor_len; /* bytes of the struct descriptor, of the metadata: zct_stat_blobs */
+    uint32_t metadata_len;
 } zct_stat;
 
 enum zct_state { ZCT_STATE_NAMED = 1, ZCT_STATE_NAMELESS = 2, ZCT_STATE_ENDING = 3, ZCT_STATE_BEING_MADE = 4 };
@@ -394,6 +396,11 @@ typedef struct zct_holder {
 /* Describe `name`; attaches nothing. Observers may call it. */
 ZCT_API int zct_stat_name(zct_store *store, const char *name, zct_stat *ret_stat); /* set ret_stat->size first */
 ZCT_API int zct_stat_tensor(const zct_tensor *tensor, zct_stat *ret_stat);
+
+/* The blobs of the tensor of a stat record (index and serial), copied out: at most `size` bytes of each are written, either
+ * buffer may be NULL with size 0. -ZCT_ENOTFOUND if that tensor is gone. Observers may call it. */
+ZCT_API int zct_stat_blobs(zct_store *store, const zct_stat *stat, void *descriptor, size_t descriptor_size, void *metadata,
+                           size_t metadata_size);
 
 /* The tensors as they were at one moment. zct_list_next fills *ret_stat and returns 1, or 0 at the end; a tensor
  * that ended since is left out. Order: by descriptor. Flags: ZCT_LIST_ALL lists nameless ones too. */

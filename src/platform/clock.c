@@ -20,6 +20,15 @@ void clock_nap(int64_t ns)
     nanosleep(&t, NULL);
 }
 
+const char *clock_show(int64_t real_ns, char *to, size_t size)
+{
+    time_t at = (time_t)(real_ns / NS_PER_S);
+    struct tm local;
+    if (!localtime_r(&at, &local) || strftime(to, size, "%H:%M", &local) == 0)
+        *to = 0;
+    return to;
+}
+
 deadline deadline_in(int64_t ns)
 {
     int64_t now = clock_now();

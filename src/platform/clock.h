@@ -1,11 +1,14 @@
 #ifndef ZCT_PLATFORM_CLOCK_H
 #define ZCT_PLATFORM_CLOCK_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 int64_t clock_now(void);  /* monotonic ns: for deadlines; shared by all processes of one boot */
 int64_t clock_real(void); /* ns since 1970: for people */
 void clock_nap(int64_t ns);
+/* "12:03", local time; "" if it cannot be told. Returns `to`. */
+const char *clock_show(int64_t real_ns, char *to, size_t size);
 
 /* A deadline: `at` in clock_now's time, or for ever. */
 typedef struct { int64_t at; } deadline;

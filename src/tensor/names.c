@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <time.h>
 
 static void ring_births(struct zct_store *s)
 {
@@ -66,10 +65,9 @@ int fail_exists(struct zct_store *s, uint32_t t, const struct key *key)
         snprintf(who, sizeof who, "this process (pid %u)", process_id());
     else if (first >= 0) {
         member_describe(s, (unsigned)first, who, sizeof who);
-        time_t at = (time_t)((int64_t)get_relaxed(&slot_at(s, (unsigned)first)->since_ns) / NS_PER_S);
-        struct tm local;
-        if (localtime_r(&at, &local))
-            strftime(since, sizeof since, ", since %H:%M", &local);
+        char clock[16];
+        if (*clock_show((int64_t)get_relaxed(&slot_at(s, (unsigned)first)->since_ns), clock, sizeof clock))
+            snprintf(since, sizeof since, ", since %s", clock);
     }
     char others[32] = "";
     if (more)

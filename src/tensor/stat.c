@@ -54,6 +54,8 @@ int stat_desc(struct zct_store *s, uint32_t t, bool holders, int fd, zct_stat *r
         ret->birth_ns = (int64_t)get_relaxed(&d->birth_ns);
         ret->offset = s->g.payload_offset + ext_bytes(ext).offset;
         ret->extent_bytes = ext_bytes(ext).length;
+        ret->descriptor_len = (uint32_t)blob_read(s, d, false, NULL, 0);
+        ret->metadata_len = (uint32_t)blob_read(s, d, true, NULL, 0);
         uint64_t hint = get_relaxed(&d->hint), sender = get_relaxed(&d->sender);
         for (unsigned p = 0; holders && p < s->g.members; p++) {
             bool bit = has_bit(s, p, t, hint);
@@ -127,6 +129,30 @@ int zct_stat_tensor(const zct_tensor *a, zct_stat *ret)
     rc = stat_desc(a->store, a->desc, fd >= 0, fd, ret);
     os_close(fd);
     return rc == -ZCT_ENOTFOUND ? fail(ZCT_ENOTFOUND, "the tensor is gone") : rc;
+}
+
+int zct_stat_blobs(zct_store *s, const zct_stat *stat, void *descriptor, size_t descriptor_size, void *metadata,
+                   size_t metadata_size)
+{
+    int rc = may_look(s);
+    if (rc < 0)
+        return rc;
+    if (!desc_there(s, stat->index))
+        return fail(ZCT_EINVAL, "the record names a tensor that cannot be");
+    struct desc *d = desc_at(s, stat->index);
+    for (int tries = 0; tries < 1000; tries++) {
+        uint64_t st = get_acquire(&d->st);
+        bool same = st_used(st) && get_relaxed(&d->serial) == stat->serial;
+        if (same) {
+            (void)blob_read(s, d, false, descriptor, descriptor_size);
+            (void)blob_read(s, d, true, metadata, metadata_size);
+        }
+        fence_acquire();
+        if (get_relaxed(&d->st) != st)
+            continue;
+        return same ? 0 : fail(ZCT_ENOTFOUND, "the tensor of this record is gone");
+    }
+    return fail(ZCT_EBUSY, "the tensor changes faster than it can be read");
 }
 
 /* ---- lists ---- */
