@@ -72,7 +72,7 @@ def tool(command, folder, what):
     done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           universal_newlines=True, check=False)
     if done.returncode != 0:
-        first = "\n".join(done.stdout.strip().splitlines()[:6])
+        first = " | ".join(done.stdout.strip().splitlines()[:3])
         raise RuntimeError("%s failed: %s" % (what, first))
 
 
