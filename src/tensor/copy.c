@@ -32,6 +32,14 @@ static bool warmth_ready(struct zct_store *s)
     return s->warmth != NULL;
 }
 
+void warmth_forget(struct zct_store *s)
+{
+    os_unmap(s->warmth, s->g.capacity / WARM_BLOCK / 4 + 8);
+    os_unmap(s->epochs_seen, s->g.pages / EPOCH_PAGES * 4 + 4);
+    s->warmth = NULL;
+    s->epochs_seen = NULL;
+}
+
 static uint32_t epoch_of(struct zct_store *s, uint64_t offset)
 {
     return get_acquire(&REGION(s, sh32, s->g.epochs)[offset / (EPOCH_PAGES * PAGE)]);

@@ -113,6 +113,7 @@ static void child_store(struct zct_store *s)
     pv_add(&s->forks, 1u);
     pv_put(&s->undo_count, 0u);
     stock_forget(s, true);
+    warmth_forget(s); /* shared pages are not mapped in a child until it touches them */
     int err = 0;
     uint8_t *token = NULL;
     if (s->fork_child_slot >= 0)

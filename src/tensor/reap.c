@@ -192,8 +192,7 @@ static bool store_empty(struct zct_store *s)
 static void forget(struct zct_store *s)
 {
     stock_forget(s, false);
-    os_unmap(s->warmth, s->g.capacity / (64 * KiB) / 4 + 8);
-    os_unmap(s->epochs_seen, s->g.pages / EPOCH_PAGES * 4 + 4);
+    warmth_forget(s);
 }
 
 __attribute__((constructor)) static void move_in(void)

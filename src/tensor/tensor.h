@@ -129,6 +129,9 @@ void aux_clear(struct zct_store *s);
 int copy_in(struct zct_store *s, uint64_t ext, uint64_t nbytes, const zct_spec *spec, const void *data,
             const int64_t *strides, bool zero);
 
+/* Forget which pages this process has mapped. */
+void warmth_forget(struct zct_store *s);
+
 /* ---- reap.c ---- */
 
 int reap(struct zct_store *s, unsigned p);
