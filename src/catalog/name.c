@@ -32,13 +32,17 @@ static unsigned utf8_length(const unsigned char *at, size_t left)
 /* A NUL byte in a word? (Mycroft 1987) */
 static bool has_nul(uint64_t w) { return ((w - 0x0101010101010101ull) & ~w & 0x8080808080808080ull) != 0; }
 
-/* The last 1 to 8 bytes of a name as a word, NUL padded. */
+/* The 1 to 8 bytes at `at` as a word, NUL padded; at least two loads overlap instead of a loop over bytes. */
 static uint64_t tail_word(const char *at, size_t n)
 {
-    uint64_t w = 0;
-    for (size_t i = 0; i < n; i++)
-        w |= (uint64_t)(unsigned char)at[i] << (8 * i);
-    return w;
+    uint32_t low, high;
+    if (n >= 4) {
+        memcpy(&low, at, 4);
+        memcpy(&high, at + n - 4, 4);
+        return low | (uint64_t)high << (8 * (n - 4));
+    }
+    const unsigned char *byte = (const unsigned char *)at;
+    return byte[0] | (uint64_t)byte[n / 2] << (8 * (n / 2)) | (uint64_t)byte[n - 1] << (8 * (n - 1));
 }
 
 static int check_utf8(const char *name, size_t length)

@@ -84,7 +84,7 @@ static int furnish(int fd, const char *path, const zct_store_options *options, c
     uint64_t free_slots[FREESLOT_WORDS] = {0};
     for (unsigned p = 0; p < g->members; p++)
         free_slots[p / 64] |= 1ull << (p % 64);
-    uint64_t root = 10ull << 1; /* an index of 2^10 cells; its pages are reserved by the first create */
+    uint64_t root = min_u64(10, g->cells_log2) << 1; /* an index of 2^10 cells; its pages are reserved by the first create */
     if (rc == 0)
         rc = os_write_at(fd, &root, sizeof root, HEADER_WORDS + offsetof(struct words, root));
     if (rc == 0)
