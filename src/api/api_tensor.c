@@ -3,8 +3,20 @@
 
 
 #include <errno.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+/* Debug builds look at the whole store after each change, while it is small enough for that. */
+static int checked(struct zct_store *s, int rc)
+{
+#if defined(ZCT_DEBUG) && ZCT_DEBUG
+    if (desc_limit(s) < 512 && zct_check(s, NULL, NULL) > 0)
+        return fail(ZCT_ECORRUPT, "store '%s' is not sound after this call; run 'zct check'", s->name);
+#endif
+    (void)s;
+    log_deliver();
+    return rc;
+}
 
 static int check_options(const zct_create_options *given, zct_create_options *ret)
 {
@@ -139,8 +151,7 @@ int zct_create(zct_store *s, const char *name, const zct_spec *spec, const void 
     }
     if (nbytes > MiB)
         trim_surplus(s);
-    log_deliver();
-    return rc;
+    return checked(s, rc);
 }
 
 /* A nameless tensor with an aux block too small for its name gets another one. */
@@ -201,19 +212,25 @@ int zct_publish(zct_tensor *a, const char *name, const zct_create_options *optio
         return store_refuse(s);
     if (st_state(get_sc(&d->st)) != ST_BARE || a->cow)
         return fail(ZCT_ENOTWHOLE, "only a nameless tensor that was not unlinked can be published; this one is copied instead");
-    char descriptor[ZCT_MAX_BLOB], metadata[ZCT_MAX_BLOB];
     zct_spec spec = {.size = sizeof spec, .dtype = a->view.dtype, .ndim = a->view.ndim, .order = a->view.order,
-                     .shape = a->view.shape, .strides = a->view.strides, .descriptor = descriptor, .metadata = metadata};
-    spec.descriptor_len = (size_t)blob_read(s, d, false, descriptor, sizeof descriptor);
-    spec.metadata_len = (size_t)blob_read(s, d, true, metadata, sizeof metadata);
+                     .shape = a->view.shape, .strides = a->view.strides};
+    spec.descriptor_len = (size_t)blob_read(s, d, false, NULL, 0);
+    spec.metadata_len = (size_t)blob_read(s, d, true, NULL, 0);
+    char *blobs = malloc(spec.descriptor_len + spec.metadata_len + 1);
+    if (!blobs)
+        return fail(ZCT_ENOMEM, "out of memory");
+    spec.descriptor = blobs;
+    spec.metadata = blobs + spec.descriptor_len;
+    (void)blob_read(s, d, false, blobs, spec.descriptor_len);
+    (void)blob_read(s, d, true, blobs + spec.descriptor_len, spec.metadata_len);
     int rc = publish_desc(s, a->desc, &spec, a->view.nbytes, name, options);
+    free(blobs);
     if (rc >= 0) {
         a->made = true;
         a->view.generation = get_relaxed(&d->generation);
         a->view.sealed = st_sealed(get_sc(&d->st));
     }
-    log_deliver();
-    return rc;
+    return checked(s, rc);
 }
 
 int zct_memory_publish(zct_store *s, const void *data, const zct_spec *spec, const char *name,
@@ -247,8 +264,7 @@ int zct_memory_publish(zct_store *s, const void *data, const zct_spec *spec, con
             rc = note;
         }
     }
-    log_deliver();
-    return rc;
+    return checked(s, rc);
 }
 
 /* ---- names that end ---- */
@@ -281,10 +297,9 @@ int zct_unlink(zct_store *s, const char *name)
         rc = unlink_held(s, t, st_gen(st), &key);
         hold_drop(s, t);
     }
-    log_deliver();
     if (rc == -ZCT_ENOTFOUND)
-        return fail_not_found(s, &key);
-    return rc < 0 ? rc : 0;
+        rc = fail_not_found(s, &key);
+    return checked(s, rc < 0 ? rc : 0);
 }
 
 int zct_tensor_is_maker(const zct_tensor *a)
@@ -300,8 +315,7 @@ int zct_tensor_unlink(zct_tensor *a)
     if (!store_ready(s))
         return store_refuse(s);
     int rc = zct_tensor_is_maker(a) ? unlink_held(s, a->desc, a->gen, NULL) : 0;
-    log_deliver();
-    return rc < 0 ? rc : 0;
+    return checked(s, rc < 0 ? rc : 0);
 }
 
 int zct_tensor_is_linked(const zct_tensor *a)
@@ -324,9 +338,8 @@ int zct_seal(zct_tensor *a)
     uint64_t st = get_sc(&d->st);
     bool done = st_sealed(st) || retire(s, a->desc, st_state(st), THE_OTHERS, -1);
     al_unlock(s);
-    log_deliver();
     if (done)
-        return 0;
+        return checked(s, 0);
     return fail(ZCT_EBUSY, "the tensor cannot be sealed while another process holds it; 'zct stat' names it");
 }
 
@@ -377,6 +390,7 @@ int zct_expect(const zct_tensor *a, const zct_dtype *dtype, int ndim, const int6
         name[0] = 0;
     show_type(&v->dtype, v->ndim, v->shape, have, sizeof have);
     show_type(dtype ? dtype : &v->dtype, ndim < 0 ? v->ndim : ndim, ndim < 0 || !shape ? v->shape : shape, want, sizeof want);
-    return fail(ZCT_EMISMATCH, "tensor '%s' in store '%s' is %s, not %s as asked; leave shape and dtype out to take what is there",
-                name, a->store->name, have, want);
+    return fail(ZCT_EMISMATCH,
+                "tensor '%s' in store '%s' is %s, not %s as asked; leave shape and dtype out to take what is there", name,
+                a->store->name, have, want);
 }
