@@ -70,7 +70,8 @@ static void prepare_store(struct zct_store *s)
     s->fork_child_fd = -1;
 }
 
-/* The process that forks may call us, and did prepare. Under the registry's lock. */
+/* The process that forks may call us, and did prepare: also one whose stores are all closed, or its child could never open
+ * one. Under the registry's lock. */
 static bool forking;
 
 static bool prepared(struct zct_store *s) { return pv_get(&s->state) == STORE_MEMBER; }
@@ -78,7 +79,7 @@ static bool prepared(struct zct_store *s) { return pv_get(&s->state) == STORE_ME
 static void prepare(void)
 {
     plock_lock(&registry_lock);
-    forking = registry && process_may_call();
+    forking = here && process_may_call();
     for (struct zct_store *s = registry; s && forking; s = s->next)
         prepare_store(s);
 }
@@ -139,7 +140,7 @@ static void child(void)
     process_forked();
     plock_reset(&registry_lock);
     log_forget();
-    if (!forking) /* no store, or the forking process was itself the child of a raw clone */
+    if (!forking) /* never opened a store, or the forking process was itself the child of a raw clone */
         return;
     for (struct zct_store *s = registry; s; s = s->next)
         child_store(s);
