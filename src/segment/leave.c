@@ -55,10 +55,20 @@ static void last_one_out(struct zct_store *s, int fd)
         (void)os_unlink(s->path); /* <== linearisation of death */
 }
 
+static void forget_registered(const struct zct_store *s)
+{
+    for (struct zct_store **at = &registry; *at; at = &(*at)->next)
+        if (*at == s) {
+            *at = s->next;
+            break;
+        }
+}
+
 void store_leave(struct zct_store *s, bool at_close)
 {
     if (pv_get(&s->state) != STORE_MEMBER || !process_may_call()) {
         pv_put(&s->state, STORE_LEFT);
+        forget_registered(s);
         return;
     }
     pv_put(&s->state, STORE_LEFT); /* opening it again makes a new membership */
@@ -80,11 +90,7 @@ void store_leave(struct zct_store *s, bool at_close)
     if (door)
         bytelock_drop(fd, LOCK_DOOR); /* L6 */
     os_close(fd);
-    for (struct zct_store **at = &registry; *at; at = &(*at)->next)
-        if (*at == s) {
-            *at = s->next;
-            break;
-        }
+    forget_registered(s);
 }
 
 int store_destroy(const char *path)
