@@ -133,6 +133,8 @@ int attachment_make(struct zct_store *s, uint32_t t, uint64_t st, int mode, stru
     int rc = 0;
     if (mode == ZCT_MODE_DEFAULT)
         mode = st_sealed(st) ? ZCT_MODE_READ : ZCT_MODE_WRITE;
+    if (unlikely(mode < ZCT_MODE_DEFAULT || mode > ZCT_MODE_COW))
+        rc = fail(ZCT_EINVAL, "unknown mode %d", mode);
     if (unlikely(mode == ZCT_MODE_WRITE && st_sealed(st)))
         rc = fail(ZCT_EACCES, "the tensor is sealed: attach it with mode 'r' or 'c'");
     if (unlikely(ndim > ZCT_MAX_DIMS))
@@ -172,6 +174,8 @@ static int attach_now(struct zct_store *s, const struct key *key, int mode, stru
     return likely(rc == 0) ? attachment_make(s, t, st, mode, ret) : rc;
 }
 
+static int missed(struct zct_store *s, const struct key *key);
+
 /* In this order each time round, or a birth between look and sleep is missed: births, births_wait, look, sleep. */
 static int attach_wait(struct zct_store *s, const struct key *key, int mode, deadline limit, struct zct_tensor **ret)
 {
@@ -190,6 +194,8 @@ static int attach_wait(struct zct_store *s, const struct key *key, int mode, dea
                         key_show(key, name, sizeof name), s->name);
         }
         rc = futex_wait_shared(&s->words->births, births, left < NS_PER_S ? left : NS_PER_S);
+        if (rc == -ETIMEDOUT && missed(s, key) == -ZCT_EGONE)
+            return -ZCT_EGONE;
         if (rc == -EINTR)
             return fail(ZCT_EINTERRUPTED, "waiting for a tensor was interrupted by a signal");
     }
@@ -231,7 +237,7 @@ int zct_attach(zct_store *s, const char *name, int mode, int64_t timeout_ns, zct
 int zct_attach_again(zct_tensor *from, int mode, zct_tensor **ret)
 {
     struct zct_store *s = from->store;
-    int rc = from->slot_gen == s->slot_gen || pv_get(&s->state) == STORE_MEMBER ? 0 : store_refuse(s);
+    int rc = process_may_call() && pv_get(&s->state) == STORE_MEMBER ? 0 : store_refuse(s); /* also when it is gone */
     if (rc < 0)
         return rc;
     hold_more(s, from->desc);
