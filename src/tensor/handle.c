@@ -105,13 +105,13 @@ int zct_handle_take(zct_store *s, const zct_handle *h, int mode, zct_tensor **re
                     "the handle's tensor is gone from store '%s': a handle keeps it until it is taken once or the process that "
                     "made it ends; if the producer may end first, give the tensor a name", s->name);
     }
-    struct ticket *ticket = ticket_of(s, h);
-    uint64_t expected = h->ticket;
-    if (ticket)
-        (void)cas_sc(&ticket->word, &expected, 0); /* T3: taken before is no error, we hold the bit */
     if (mode == ZCT_MODE_DEFAULT)
         mode = st_sealed(st) ? (h->mode == ZCT_MODE_COW ? ZCT_MODE_COW : ZCT_MODE_READ) : (int)h->mode;
     rc = attachment_make(s, h->desc, st, mode, ret);
+    struct ticket *ticket = ticket_of(s, h);
+    uint64_t expected = h->ticket;
+    if (rc == 0 && ticket) /* a take that failed leaves the handle in flight */
+        (void)cas_sc(&ticket->word, &expected, 0); /* T3: taken before is no error, we hold the bit */
     log_deliver();
     return rc;
 }
