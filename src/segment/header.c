@@ -38,10 +38,9 @@ int header_read(int fd, const char *path, bool own_path, struct header *ret, str
     rc = os_read_at(fd, &h, sizeof h, 0);
     if (rc < 0)
         return fail_os(ZCT_EOS, -rc, "cannot read store '%s'", path);
-    if (h.magic != STORE_MAGIC)
-        return foreign(path, h.magic == __builtin_bswap64(STORE_MAGIC) ? "its byte order is another machine's"
-                                                                        : "it does not begin as a store does");
-    if (h.endian != STORE_ENDIAN)
+    if (h.magic != STORE_MAGIC && h.magic != __builtin_bswap64(STORE_MAGIC))
+        return foreign(path, "it does not begin as a store does");
+    if (h.magic != STORE_MAGIC || h.endian != STORE_ENDIAN)
         return fail(ZCT_EVERSION, "store '%s' has another byte order", path);
     if (h.format != ZCT_FORMAT_VERSION)
         return fail(ZCT_EVERSION, "store '%s' has format %u, this library (%s) reads format %d; use the library that made it",
