@@ -116,9 +116,9 @@ static void decide(struct zct_store *s, uint32_t t, uint64_t st)
         return;
     }
     put_release(&old->next, 0);
-    put_release(&d->prev, 0);
     ending_set(s, t, true);
     put_release(&d->st, st_to(st, st_state(st) == ST_NEXT ? ST_DYING : ST_BARE, 0));
+    put_release(&d->prev, 0); /* after st: a NEXT without prev would count as decided */
 }
 
 void al_rebuild(struct zct_store *s)

@@ -110,19 +110,20 @@ int name_check_free(struct zct_store *s, const struct key *key, const zct_create
     }
 }
 
-/* The undo of C1, under AL. */
-static void undo(struct zct_store *s, uint32_t t, uint32_t old)
+/* The undo of C1, under AL. `was_sealed`: a block that was to be published was so before. */
+static void undo(struct zct_store *s, uint32_t t, uint32_t old, bool was_sealed)
 {
     struct desc *d = desc_at(s, t);
     uint64_t st = get_sc(&d->st);
     put_release(&desc_at(s, old)->next, 0);
-    put_release(&d->prev, 0);
     if (st_state(st) == ST_BARENEXT) {
-        put_release(&d->st, st_to(st, ST_BARE, 0) & ~ST_SEALED);
+        put_release(&d->st, st_to(st, ST_BARE, 0) & ~(was_sealed ? 0 : ST_SEALED));
+        put_release(&d->prev, 0); /* after st, here and below: a NEXT without prev would count as decided */
         return;
     }
     ending_set(s, t, true);
     put_sc(&d->st, st_to(st, ST_DYING, 0)); /* never straight to FREE: a fork may have given a child its bit */
+    put_release(&d->prev, 0);
     put_sc(&s->words->sweep, 1);
     or_sc(todo_word(s, t), bit_of(t));
 }
@@ -174,6 +175,17 @@ static bool end_old(struct zct_store *s, uint32_t old, int exists, int fd)
     return false;
 }
 
+/* A block that is published sealed must be nobody else's, and says so before it has a name. */
+static bool seal_first(struct zct_store *s, uint32_t t, uint64_t st, const zct_create_options *o)
+{
+    return st_state(st) != ST_BARE || !o->sealed || st_sealed(st) || retire(s, t, ST_BARE, THE_OTHERS, -1);
+}
+
+static int fail_not_alone(void)
+{
+    return fail(ZCT_ENOTWHOLE, "the block is held by another process and cannot be sealed in place");
+}
+
 /* One attempt under AL. Positive: a note. -EAGAIN: *fd is wanted, or the index must grow to *log2. */
 static int give_locked(struct zct_store *s, uint32_t t, const struct key *key, const zct_create_options *o, int fd,
                        unsigned *log2, uint32_t *ret_old)
@@ -188,10 +200,10 @@ static int give_locked(struct zct_store *s, uint32_t t, const struct key *key, c
         return rc;
     *log2 = 0;
     uint64_t st = get_sc(&desc_at(s, t)->st);
-    if (st_state(st) == ST_BARE && o->sealed && !st_sealed(st) && !retire(s, t, ST_BARE, THE_OTHERS, -1))
-        return fail(ZCT_ENOTWHOLE, "the block is held by another process and cannot be sealed in place");
     uint32_t old = index_find_live(s, key);
     if (old == NO_DESC) {
+        if (!seal_first(s, t, st, o))
+            return fail_not_alone();
         announce(s, t, NO_DESC, key, o);
         ending_set(s, t, true);
         index_add(s, t, key->hash);
@@ -207,9 +219,11 @@ static int give_locked(struct zct_store *s, uint32_t t, const struct key *key, c
         return -ZCT_EEXISTS;
     if (o->exists == ZCT_EXISTS_ERROR && fd < 0)
         return -EAGAIN;
+    if (!seal_first(s, t, st, o))
+        return fail_not_alone();
     announce(s, t, old, key, o);
     if (!end_old(s, old, o->exists, fd)) { /* C2 */
-        undo(s, t, old);
+        undo(s, t, old, st_sealed(st));
         return -ZCT_EEXISTS;
     }
     arrive(s, t);
