@@ -194,13 +194,16 @@ int zct_store_gc(zct_store *s, const zct_gc_options *options, zct_gc_result *ret
         o = *options;
     if (!store_ready(s))
         return store_refuse(s);
+    int rc = store_check_file(s);
+    if (rc < 0)
+        return rc;
     zct_gc_result result = {.size = sizeof result};
     uint64_t before = get_relaxed(&s->words->indexed);
     result.members = reap_all(s);
     if (o.own_handles_ns > 0)
         result.handles = tickets_gc(s, o.own_handles_ns);
     stock_empty(s);
-    int rc = al_lock(s, deadline_in(WAIT_DEFAULT));
+    rc = al_lock(s, deadline_in(WAIT_DEFAULT));
     if (rc == 0) { /* a lost sweep is found here at the latest */
         put_sc(&s->words->whole, 1);
         put_sc(&s->words->sweep, 1);

@@ -121,7 +121,9 @@ int pool_reserve(struct zct_store *s, uint64_t ext, uint64_t nbytes)
     if (pool_reserved(s, ext))
         return 0;
     uint64_t cold = (ext_pages(ext) - pool_count_reserved(s, page, ext_pages(ext))) * PAGE;
-    int rc = cold > MiB ? check_room(s, cold) : 0, fd = -1;
+    int rc = store_check_file(s), fd = -1;
+    if (rc == 0 && cold > MiB)
+        rc = check_room(s, cold);
     if (rc == 0)
         rc = window_need(s, &s->rw, end * PAGE, OS_WRITE);
     while (rc == 0 && (page = bits_find(map, page, end, false)) < end) {

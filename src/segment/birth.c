@@ -191,6 +191,10 @@ int store_birth(const char *path, const zct_store_options *options)
     else if (rc == -EINVAL)
         rc = fail(ZCT_EUNSUPPORTED, "the file system of %s can neither make nameless files nor rename without replacing; "
                                     "choose another directory with ZCT_DIR or directory=", directory);
+    else if (rc == -EACCES || rc == -EPERM || rc == -EROFS)
+        rc = fail_os(ZCT_EACCES, -rc,
+                     "cannot make store '%s': this user may not make files in %s; choose a directory of your own with ZCT_DIR "
+                     "or directory=", path, directory);
     else if (rc < 0 && rc != -EEXIST)
         rc = fail_os(code_of_errno(-rc), -rc, "cannot make store '%s' in %s", path, directory);
     free(directory);

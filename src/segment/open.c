@@ -76,6 +76,17 @@ int store_file(struct zct_store *s, bool writable)
     return store_is_gone(s);
 }
 
+int store_check_file(struct zct_store *s)
+{
+    struct os_stat st;
+    int rc = os_stat(s->path, &st);
+    if (rc == 0 ? st.inode == s->inode && st.device == s->device : rc != -ENOENT)
+        return 0; /* what cannot be looked at (a changed uid, say) is not gone */
+    if (!s->observer)
+        put_release(&s->words->gone, 1);
+    return store_is_gone(s);
+}
+
 /* ---- payload windows ---- */
 
 int store_map_window(struct zct_store *s, struct window *w, enum os_access access)
@@ -231,6 +242,8 @@ static int cannot_open(const char *path, int err)
     if (err == ELOOP)
         return fail_os(ZCT_EACCES, err, "'%s' is a symbolic link that somebody planted under the store's name; remove it",
                        path);
+    if (err == EISDIR)
+        return fail(ZCT_EACCES, "'%s' is not a regular file: a directory has the store's name; remove it", path);
     return fail_os(code_of_errno(err), err, "cannot open store '%s'", path);
 }
 

@@ -134,6 +134,9 @@ int fail_full(struct zct_store *s, const char *what, uint64_t bytes);
 /* A descriptor of the store's file, checked to be the one that we mapped. -ZCT_EGONE (and the store is marked gone) when
  * the path means something else now. The caller closes it. */
 int store_file(struct zct_store *s, bool writable);
+/* Does the path still mean our file? Else the store is marked gone for all its members: -ZCT_EGONE. One stat: asked where
+ * it is cheap, on a miss, a cold create, a list, gc. */
+int store_check_file(struct zct_store *s);
 int store_is_gone(struct zct_store *s); /* -ZCT_EGONE with its sentence */
 /* 0, or why this process may not use the store. Two loads. */
 int store_refuse(struct zct_store *s);

@@ -174,7 +174,11 @@ static int attach_now(struct zct_store *s, const struct key *key, int mode, stru
     return likely(rc == 0) ? attachment_make(s, t, st, mode, ret) : rc;
 }
 
-static int missed(struct zct_store *s, const struct key *key);
+static int missed(struct zct_store *s, const struct key *key)
+{
+    int rc = store_check_file(s);
+    return rc < 0 ? rc : fail_not_found(s, key);
+}
 
 /* In this order each time round, or a birth between look and sleep is missed: births, births_wait, look, sleep. */
 static int attach_wait(struct zct_store *s, const struct key *key, int mode, deadline limit, struct zct_tensor **ret)
@@ -199,17 +203,6 @@ static int attach_wait(struct zct_store *s, const struct key *key, int mode, dea
         if (rc == -EINTR)
             return fail(ZCT_EINTERRUPTED, "waiting for a tensor was interrupted by a signal");
     }
-}
-
-/* Is the file still ours? Looked at where it is cheap: on a miss. */
-static int missed(struct zct_store *s, const struct key *key)
-{
-    struct os_stat st;
-    if (os_stat(s->path, &st) < 0 || st.inode != s->inode || st.device != s->device) {
-        put_release(&s->words->gone, 1);
-        return store_is_gone(s);
-    }
-    return fail_not_found(s, key);
 }
 
 int zct_attach_n(zct_store *s, const char *name, size_t name_len, int mode, int64_t timeout_ns, zct_tensor **ret)

@@ -192,6 +192,8 @@ static uint32_t collect(struct zct_store *s, uint32_t flags, struct zct_list *li
 int zct_list_open(zct_store *s, uint32_t flags, zct_list **ret)
 {
     int rc = may_look(s);
+    if (rc == 0)
+        rc = store_check_file(s);
     if (rc < 0)
         return rc;
     uint32_t limit = desc_limit(s);
