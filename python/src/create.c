@@ -120,6 +120,25 @@ int zpy_join(zpy_use *use, const zpy_wish *wish, const zct_spec *spec, PyObject 
     return *ret_tensor ? 1 : -1;
 }
 
+/* Are these the strides of a dense array with its axes in some order? */
+static bool is_dense(PyArrayObject *array) {
+    bool used[ZCT_MAX_DIMS] = {false};
+    npy_intp expected = PyArray_ITEMSIZE(array);
+    int nd = PyArray_NDIM(array);
+    for (int left = nd; left > 0; left--) {
+        int next = -1;
+        for (int i = 0; i < nd && next < 0; i++) {
+            if (!used[i] && (PyArray_DIM(array, i) == 1 || PyArray_STRIDE(array, i) == expected))
+                next = i;
+        }
+        if (next < 0)
+            return false;
+        used[next] = true;
+        expected *= PyArray_DIM(array, next);
+    }
+    return true;
+}
+
 /* The array is an unnamed tensor of ours, or a block that NumPy's allocator got from us: try to name it where it lies.
  * NULL without an exception: it must be copied. */
 static PyObject *try_publish(create_job *job) {
@@ -134,7 +153,7 @@ static PyObject *try_publish(create_job *job) {
         return zpy_publish(&job->use, hold, &job->wish, &rc);
     }
     zct_store *owner = NULL;
-    if (!zct_memory_owns(PyArray_DATA(job->array), &owner) || owner != job->use.store)
+    if (!zct_memory_owns(PyArray_DATA(job->array), &owner) || owner != job->use.store || !is_dense(job->array))
         return NULL;
     zct_spec spec;
     int order = PyArray_IS_C_CONTIGUOUS(job->array) ? ZCT_ORDER_C

@@ -51,21 +51,22 @@
     "[('doc/listed', (2, 2), 8)]\n"
 
 #define DOC_MAKE_REST                                                                                                \
+    "dtype: None is float, in full() that of fill_value, in empty_like() the prototype's.\n"                          \
     "Without a name it is an unnamed block that create_shared_tensor() can name later without a copy; it lasts\n"    \
     "until the last array over it is gone. exists and lifetime are those of create_shared_tensor().\n\n"             \
     "Raises ValueError (shape), TypeError (dtype), StoreFullError, TensorExistsError.\n\n"
 
 #define DOC_EMPTY                                                                                                    \
-    "empty($module, shape, dtype=float, *, order=\"C\", name=None, store=None, exists=\"error\", "                   \
+    "empty($module, shape, dtype=None, *, order=\"C\", name=None, store=None, exists=\"error\", "                   \
     "lifetime=\"persistent\")\n--\n\n"                                                                               \
     "An array in the store, its elements not set. " DOC_MAKE_REST                                                    \
     ">>> empty((2, 3), np.int8).shape\n(2, 3)\n"
 #define DOC_ZEROS                                                                                                    \
-    "zeros($module, shape, dtype=float, *, order=\"C\", name=None, store=None, exists=\"error\", "                   \
+    "zeros($module, shape, dtype=None, *, order=\"C\", name=None, store=None, exists=\"error\", "                   \
     "lifetime=\"persistent\")\n--\n\n"                                                                               \
     "An array of zeros in the store. " DOC_MAKE_REST ">>> int(zeros(4, np.int8).sum())\n0\n"
 #define DOC_ONES                                                                                                     \
-    "ones($module, shape, dtype=float, *, order=\"C\", name=None, store=None, exists=\"error\", "                    \
+    "ones($module, shape, dtype=None, *, order=\"C\", name=None, store=None, exists=\"error\", "                    \
     "lifetime=\"persistent\")\n--\n\n"                                                                               \
     "An array of ones in the store. " DOC_MAKE_REST ">>> int(ones(4, np.int8).sum())\n4\n"
 #define DOC_FULL                                                                                                     \

@@ -122,9 +122,10 @@ static PyObject *attach_part(zct_tensor *tensor, PyObject *part) {
     zpy_shape shape;
     npy_intp strides[ZCT_MAX_DIMS];
     PyArray_Descr *descr = NULL;
-    if (PyArg_ParseTuple(part, "nOOOp;the handle is damaged", &offset, &shape_arg, &strides_arg, &dtype_arg, &writable) &&
+    if (PyArg_ParseTuple(part, "nOOO!p;the handle is damaged", &offset, &shape_arg, &strides_arg, &PyArrayDescr_Type, &dtype_arg,
+                         &writable) &&
         zpy_to_shape(shape_arg, &shape) == 0 && parse_strides(strides_arg, shape.nd, strides) == 0 &&
-        zpy_to_descr(dtype_arg, NULL, &descr) == 0 && descr)
+        zpy_to_descr(dtype_arg, NULL, &descr) == 0)
         result = zpy_tensor_part(hold, offset, &shape, strides, descr, writable);
     Py_XDECREF(descr);
     Py_DECREF(hold);

@@ -245,7 +245,7 @@ def unlink_shared_tensor(name: str, *, store: _StoreLike = None, missing_ok: boo
 def list_shared_tensors(store: _StoreLike = None) -> List[TensorInfo]: ...
 def empty(
     shape: _Shape,
-    dtype: npt.DTypeLike = float,
+    dtype: npt.DTypeLike = None,
     *,
     order: _Order = "C",
     name: Optional[str] = None,
@@ -255,7 +255,7 @@ def empty(
 ) -> SharedTensor: ...
 def zeros(
     shape: _Shape,
-    dtype: npt.DTypeLike = float,
+    dtype: npt.DTypeLike = None,
     *,
     order: _Order = "C",
     name: Optional[str] = None,
@@ -265,7 +265,7 @@ def zeros(
 ) -> SharedTensor: ...
 def ones(
     shape: _Shape,
-    dtype: npt.DTypeLike = float,
+    dtype: npt.DTypeLike = None,
     *,
     order: _Order = "C",
     name: Optional[str] = None,

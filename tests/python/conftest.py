@@ -114,8 +114,9 @@ class Peer:
         self.process.stdin.flush()
 
     def finish(self):
-        ready, _, _ = select.select([self.process.stdout], [], [], TIMEOUT)
-        assert ready, "the peer gives no answer"
+        poll = select.poll()  # not select: the number of the descriptor may be large
+        poll.register(self.process.stdout, select.POLLIN)
+        assert poll.poll(TIMEOUT * 1000), "the peer gives no answer"
         line = self.process.stdout.readline()
         assert line, "the peer died"
         answer = json.loads(line)

@@ -49,7 +49,8 @@ def test_shapes(store, shape):
     data = np.ones(shape, np.int16)
     t = store.create("x", data)
     w = store.attach("x", shape)
-    assert w.shape == shape and np.array_equal(w, data) and w.strides == data.strides
+    assert w.shape == shape and np.array_equal(w, data)
+    assert w.strides == data.strides or data.size == 0  # NumPy 2.4 and earlier ones differ there
     assert t.nbytes == data.nbytes
 
 

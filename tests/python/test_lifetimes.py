@@ -173,6 +173,7 @@ def test_killed_in_the_middle_of_work_leaves_a_sound_store(store, peer):
             t = store.attach(record.name)
             assert t.min() == t.max()
             assert record.holders <= 1
+            del t
     store.gc(unheld=True)
     assert names(store) == [] and store.stats().members == 1
 

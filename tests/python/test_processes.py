@@ -168,10 +168,21 @@ def test_fork_with_busy_threads(store):
     assert store.check() == [] and store.stats().members == 1
 
 
+SECOND = """
+try:
+    import zero_copy_tensor_ipc._core
+except ImportError:
+    pass
+else:
+    raise SystemError("imported")
+"""
+
+
 def test_second_interpreter_is_refused(python):
     python(
         """
-        import numpy, zero_copy_tensor_ipc
+        import numpy, sys, zero_copy_tensor_ipc
+        SECOND = sys.argv[1]
         try:
             import _xxsubinterpreters as interpreters
         except ImportError:
@@ -179,18 +190,11 @@ def test_second_interpreter_is_refused(python):
                 import _interpreters as interpreters
             except ImportError:
                 raise SystemExit(0)
-        code = '''
-try:
-    import zero_copy_tensor_ipc._core
-except ImportError as e:
-    pass
-else:
-    raise SystemError("imported")
-'''
         i = interpreters.create()
-        failure = interpreters.run_string(i, code)
+        failure = interpreters.run_string(i, SECOND)
         assert not failure or "SystemError" not in str(failure), failure
         """,
+        SECOND,
         quiet=False,
     )
 

@@ -201,8 +201,14 @@ def test_where_the_store_is_full_it_is_malloc(directory):
         with zct.numpy_allocator(s):
             arrays = [np.full(1 << 17, i, np.float64) for i in range(12)]
         assert all((a == i).all() for i, a in enumerate(arrays))
-        inside = [a for a in arrays if s.create("x", a, exists="replace") is not None and np.shares_memory(s.attach("x"), a)]
-        assert 0 < len(inside) < len(arrays)
+        inside = 0
+        for i, a in enumerate(arrays):
+            try:
+                assert np.shares_memory(s.create("x%d" % i, a, copy=False), a)
+                inside += 1
+            except BufferError:
+                pass
+        assert 0 < inside < len(arrays)
 
 
 def test_temporaries_do_not_grow_the_store(store, allocator):

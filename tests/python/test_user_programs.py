@@ -60,7 +60,7 @@ METHOD = """
 import multiprocessing, runpy, sys
 if __name__ == "__main__":
     multiprocessing.set_start_method(sys.argv[1])
-    sys.argv = sys.argv[2:]
+    sys.argv = sys.argv[:1]
 """
 
 
