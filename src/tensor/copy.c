@@ -109,6 +109,8 @@ static int fill_piece(struct target *t, uint64_t at, uint64_t length, const void
     bool write = t->may_write && data && length > SMALL && !(resident && warm == SEEN);
     if (write && t->fd < 0)
         t->fd = store_file(s, true);
+    if (t->fd == -ZCT_EGONE)
+        return t->fd;
     if (write && t->fd >= 0) {
         int rc = os_write_at(t->fd, data, length, s->g.payload_offset + at);
         if (rc == -ENOSPC || rc == -ENOMEM)
