@@ -29,10 +29,12 @@ static void copy_bit(struct zct_store *s, unsigned q, uint32_t t)
 static int copy_row(struct zct_store *s, unsigned q)
 {
     sh64 *row = row_at(s, s->slot);
-    uint32_t words = (desc_limit(s) + 63) / 64;
+    uint32_t words = s->g.names / 64; /* all: a claim sets its bit before the descriptor counts as used */
     for (uint32_t w = 0; w < words; w++) {
-        if (!control_page_present(s, offset_of(s, &row[w])))
+        if (!control_page_present(s, offset_of(s, &row[w]))) {
+            w = (uint32_t)((round_down(offset_of(s, &row[w]), PAGE) + PAGE - offset_of(s, row)) / 8) - 1;
             continue;
+        }
         uint64_t bits = get_sc(&row[w]);
         if (!bits)
             continue;

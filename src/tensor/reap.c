@@ -7,11 +7,12 @@
 
 #include <errno.h>
 
-/* Every bit of a row that exists, each page asked for first. fn may clear the bit. */
+/* Every bit of a row that exists, each page asked for first. fn may clear the bit. Not bounded by desc_limit: a claim sets its
+ * bit before the descriptor counts as used. */
 static void each_bit(struct zct_store *s, unsigned p, void (*fn)(struct zct_store *s, unsigned p, sh64 *word, uint32_t t))
 {
     sh64 *row = row_at(s, p);
-    uint32_t words = (desc_limit(s) + 63) / 64;
+    uint32_t words = s->g.names / 64;
     for (uint32_t w = 0; w < words; w++) {
         if (!control_page_present(s, offset_of(s, &row[w]))) {
             uint64_t next = round_down(offset_of(s, &row[w]), PAGE) + PAGE;
