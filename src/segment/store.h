@@ -40,6 +40,7 @@ struct zct_store {
     struct stripe stripes[STRIPES];
     plock reap_lock, arena_lock, stock_lock;
     plock al_lock;          /* in front of the shared allocator lock */
+    pv32 leaver;            /* at exit: the one thread that may still take it, 0: any */
     pv64 forks;             /* odd: a fork is being prepared; changes at each */
 
     pv64 *warmth;           /* tensor/copy: 2 bits per 64 KiB of payload */

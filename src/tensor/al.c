@@ -25,6 +25,11 @@ static bool private_try(struct zct_store *s)
 {
     if (!plock_try(&s->al_lock))
         return false;
+    uint32_t leaver = pv_get(&s->leaver);
+    if (unlikely(leaver != 0) && leaver != thread_id()) {
+        plock_unlock(&s->al_lock);
+        return false;
+    }
     pv_put(&s->al_lock.holder, thread_id());
     return true;
 }

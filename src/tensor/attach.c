@@ -247,7 +247,7 @@ void zct_release(zct_tensor *a)
     struct zct_store *s = a->store;
     if (unlikely(a->cow != NULL))
         os_unmap(a->cow, a->cow_length); /* before the hold: a private page that was never written is the extent's */
-    if (likely(process_may_call() && pv_get(&s->state) != STORE_NOT_MEMBER))
+    if (likely(process_may_call() && pv_get(&s->state) == STORE_MEMBER))
         hold_drop(s, a->desc);
     free(a);
     if (unlikely(pv_sub(&s->live, 1u) == 1 && pv_get(&s->refs) == 0))

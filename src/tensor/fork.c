@@ -151,14 +151,20 @@ static void child(void)
 
 static void at_exit(void)
 {
-    /* Whoever still has live attachments may still write: no leave then, the kernel drops the life lock and the next one
-     * reaps. */
+    /* Whoever still has live attachments, or is inside a call, may still write: no leave then, the kernel drops the life lock
+     * and the next one reaps. */
     if (!plock_try(&registry_lock))
         return;
     for (struct zct_store *s = registry, *next; s; s = next) {
         next = s->next;
-        if (process_may_call() && pv_get(&s->live) == 0 && pv_get(&s->state) == STORE_MEMBER)
-            store_leave(s, false);
+        if (!process_may_call() || pv_get(&s->live) != 0 || pv_get(&s->state) != STORE_MEMBER || !plock_try(&s->stock_lock))
+            continue;
+        plock_unlock(&s->stock_lock);
+        stock_empty(s);
+        if (!hold_stop(s))
+            continue;
+        pv_put(&s->leaver, thread_id());
+        store_leave(s, false);
     }
     plock_unlock(&registry_lock);
 }

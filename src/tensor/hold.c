@@ -104,6 +104,20 @@ void hold_drop(struct zct_store *s, uint32_t t)
     life_ended(s, t);
 }
 
+bool hold_stop(struct zct_store *s)
+{
+    unsigned taken = 0;
+    while (taken < STRIPES && plock_try(&s->stripes[taken].lock))
+        taken++;
+    bool none = taken == STRIPES;
+    sh64 *row = row_at(s, s->slot);
+    for (uint32_t w = 0; none && w < s->g.names / 64; w++)
+        none = !control_page_present(s, offset_of(s, &row[w])) || get_sc(&row[w]) == 0;
+    while (!none && taken > 0)
+        plock_unlock(&s->stripes[--taken].lock);
+    return none;
+}
+
 int hold_claim(struct zct_store *s, uint32_t t)
 {
     int rc = row_page(s, t);

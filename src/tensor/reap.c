@@ -32,8 +32,10 @@ static void drop_tickets(struct zct_store *s, unsigned p)
             put_sc(&row[i].word, 0);
 }
 
-static void reap_bit(struct zct_store *s, unsigned p, sh64 *word, uint32_t t)
+/* Under AL: what p was making will not be. */
+static void end_unfinished(struct zct_store *s, unsigned p, sh64 *word, uint32_t t)
 {
+    (void)word;
     if (desc_there(s, t)) {
         struct desc *d = desc_at(s, t);
         uint64_t st = get_sc(&d->st);
@@ -43,6 +45,11 @@ static void reap_bit(struct zct_store *s, unsigned p, sh64 *word, uint32_t t)
             put_sc(&d->st, st_to(st, ST_DYING, 0));
         }
     }
+}
+
+static void reap_bit(struct zct_store *s, unsigned p, sh64 *word, uint32_t t)
+{
+    end_unfinished(s, p, word, t);
     and_sc(word, ~bit_of(t));
 }
 
@@ -161,7 +168,8 @@ static void clear_bit(struct zct_store *s, unsigned p, sh64 *word, uint32_t t)
 {
     (void)p;
     and_sc(word, ~bit_of(t));
-    life_ended(s, t);
+    if (desc_there(s, t))
+        life_ended(s, t);
 }
 
 /* L1. False: AL could not be had; the slot stays used, and whoever reaps it finishes. */
@@ -172,6 +180,7 @@ static bool leaving(struct zct_store *s)
     deadline limit = deadline_in(100 * NS_PER_MS);
     bool clean = al_lock(s, limit) == 0;
     if (clean) {
+        each_bit(s, s->slot, end_unfinished); /* or it would be nobody's, with our bit gone and the slot not used */
         end_owned(s, s->slot);
         put_sc(&s->words->whole, 1);
         put_sc(&s->words->sweep, 1);

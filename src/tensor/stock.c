@@ -249,7 +249,7 @@ void zct_memory_free(zct_store *s, void *block)
         }
     }
     plock_unlock(&s->stock_lock);
-    if (!keep && process_may_call() && pv_get(&s->state) != STORE_NOT_MEMBER)
+    if (!keep && process_may_call() && pv_get(&s->state) == STORE_MEMBER)
         hold_drop(s, gone.desc);
     if (unlikely(pv_sub(&s->live, 1u) == 1 && pv_get(&s->refs) == 0))
         store_last_released(s);

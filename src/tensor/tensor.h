@@ -72,6 +72,9 @@ void hold_more(struct zct_store *s, uint32_t t);
 void hold_drop(struct zct_store *s, uint32_t t);
 /* Claim a FREE descriptor for a create: row bit set, lref 1; not validated. */
 int hold_claim(struct zct_store *s, uint32_t t);
+/* At exit: no thread of this process takes or drops a hold any more. False, and nothing is changed, when one holds
+ * something or is about to. */
+bool hold_stop(struct zct_store *s);
 /* Undo of a claim whose descriptor somebody else took. */
 void hold_unclaim(struct zct_store *s, uint32_t t);
 
