@@ -36,8 +36,7 @@ TEXTS = [
     "🚀🔥 Shipping it today 👩‍💻 — who's in? 🇪🇺",  # emoji, a joined one, a flag, a dash
     " ".join(WORDS[i % len(WORDS)] + ("," if i % 7 == 6 else "") for i in range(600)),  # cut at 256 tokens
     "",  # nothing but [CLS] and [SEP]
-    "Pneumonoultramicroscopicsilicovolcanoconiosis\tcosts $1,234.56 (+/- 7%) at 03:15\u00a0UTC;\n"
-    " see [MASK] & <b>x_i</b>.",
+    "Pneumonoultramicroscopicsilicovolcanoconiosis\tcosts $1,234.56 (+/- 7%) at 03:15\u00a0UTC;\n see [MASK] & <b>x_i</b>.",
     "Привет, мир! مرحبا بالعالم. Καλημέρα κόσμε. हिन्दी ﬁne e\u0301tude \u200bzero-width",  # a ligature, combining marks
 ]
 

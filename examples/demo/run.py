@@ -51,7 +51,7 @@ def say(text=""):
     print(text, flush=True)
 
 
-def megabytes(count):
+def size(count):
     return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
 
 
@@ -82,7 +82,7 @@ def own_store():
 
 @contextlib.contextmanager
 def workers(count, *arguments):
-    """Start `count` workers, each with a pipe. A pipe that ends is a worker that died, and the other way round."""
+    """Start `count` workers, each with a pipe. A pipe that ends is a worker that died; for a worker, a parent."""
     spawn = multiprocessing.get_context("spawn")
     pipes, processes = [], []
     try:
@@ -96,8 +96,6 @@ def workers(count, *arguments):
         yield pipes
         for process in processes:
             process.join()
-    except EOFError:
-        raise RuntimeError("a worker process died; its last words are above") from None
     finally:
         for process in processes:
             process.terminate()
@@ -105,48 +103,42 @@ def workers(count, *arguments):
 
 def everybody(pipes):
     """The next report of each worker; then all may go on."""
-    reports = [pipe.recv() for pipe in pipes]
-    for pipe in pipes:
-        pipe.send("go on")
-    return reports
+    try:
+        reports = [pipe.recv() for pipe in pipes]
+        for pipe in pipes:
+            pipe.send("go on")
+        return reports
+    except (EOFError, ConnectionError):
+        raise RuntimeError("a worker process died") from None
 
 
 def table(rows):
     """Print rows of strings as columns, the first one to the left."""
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
-        say(
-            "  "
-            + row[0].ljust(widths[0])
-            + "".join("   " + cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))
-        )
+        say("  " + row[0].ljust(widths[0]) + "".join("   " + cell.rjust(width) for cell, width in zip(row[1:], widths[1:])))
 
 
 def report(reports, loader, model_bytes, load_seconds):
     """The table: what each process took to attach, what it costs, how fast it was."""
-    count = len(reports[0]["sums"])
-    rows = [("process", "pid", "join", f"attach {count}", "each", "store (PSS)", "private", "sentences", "per second")]
-    rows.append(
-        ("loader", str(os.getpid()), "", "", "", megabytes(loader["shared"]), megabytes(loader["private"]), "", "")
-    )
+    many = len(reports[0]["sums"])
+    head = ["process", "pid", "join", f"attach {many}", "again, each", "payload", "control", "private", "sentences"]
+    rows = [[*head, "per second"]]
+    parts = "payload", "control", "private"
+    rows.append(["loader", str(os.getpid()), "", "", "", *(size(loader[part]) for part in parts), "", ""])
     for number, r in enumerate(reports, 1):
-        times = f"{r['join'] * 1e3:.2f} ms", f"{r['attach'] * 1e6:.0f} us", f"{r['attach'] / count * 1e9:.0f} ns"
+        times = f"{r['join'] * 1e3:.2f} ms", f"{r['attach'] * 1e6:.0f} us", f"{r['again'] / many * 1e9:.0f} ns"
         speed = (str(r["texts"]), f"{r['texts'] / r['seconds']:.1f}") if r["texts"] else ("", "")
-        rows.append(
-            (f"worker {number}", str(r["pid"]), *times, megabytes(r["shared"]), megabytes(r["private"]), *speed)
-        )
-    shared = loader["shared"] + sum(r["shared"] for r in reports)
-    rows.append(("sum", "", "", "", "", megabytes(shared), "", str(sum(r["texts"] for r in reports) or ""), ""))
+        rows.append([f"worker {number}", str(r["pid"]), *times, *(size(r[part]) for part in parts), *speed])
+    total = {part: loader[part] + sum(r[part] for r in reports) for part in parts}
+    texts = str(sum(r["texts"] for r in reports) or "")
+    rows.append(["sum", "", "", "", "", *(size(total[part]) for part in parts), texts, ""])
     table(rows)
-    copies = len(reports)
+    say("  (payload and control: this process's share of the store, PSS; private: Python, its libraries, activations)")
     say()
-    say(
-        f"memory of the model in all processes together: {megabytes(shared)}, {shared / model_bytes:.3f} times its size"
-    )
-    say(
-        f"{copies} private copies would be {megabytes(copies * model_bytes)}, and {copies} loads of "
-        f"{load_seconds * 1e3:.0f} ms instead of one"
-    )
+    copies = len(reports)
+    say(f"the model, in all processes together: {size(total['payload'])}, {total['payload'] / model_bytes:.3f} times its size")
+    say(f"{copies} private copies would be {size(copies * model_bytes)}, each loaded in some {load_seconds * 1e3:.0f} ms")
 
 
 def search(plain, tokenizer, sentences, vectors):
@@ -181,9 +173,7 @@ def share(path, sentences, reference, count):
         load_seconds = time.perf_counter() - start
         model_bytes = sum(array.nbytes for array in shared.values())
         speed = model_bytes / load_seconds / 1e9
-        say(
-            f"loaded {len(shared)} tensors, {megabytes(model_bytes)}, in {load_seconds * 1e3:.0f} ms ({speed:.1f} GB/s)"
-        )
+        say(f"loaded {len(shared)} tensors, {size(model_bytes)}, in {load_seconds * 1e3:.0f} ms ({speed:.1f} GB/s)")
         for kind, many in collections.Counter(raw.values()).items():
             stand_in = np.dtype(weights.RAW.get(kind, "u1")).name
             say(f"NumPy has no {kind}: tensors shared as raw {stand_in} instead, bit for bit: {many}")
@@ -232,6 +222,8 @@ def main():
     try:
         remove_leftovers()
         file, whole = share(path, sentences, reference, max(1, options.workers))
+    except KeyboardInterrupt:
+        sys.exit(130)
     except (OSError, ValueError, RuntimeError) as error:  # the library's errors say what to do
         sys.exit(f"demo: {error}")
     gone = not os.path.exists(file)

@@ -56,9 +56,7 @@ def read(path):
             dtype, shape = "u1", (nbytes,)
         if not whole or math.prod(shape) * np.dtype(dtype).itemsize != nbytes:
             raise NotSafetensors(f"{path}: {name!r} ({kind} {list(shape)}) does not fit its place in the file")
-        arrays[name] = (
-            np.ndarray(shape, dtype, buffer=data, offset=8 + length + begin) if nbytes else np.empty(shape, dtype)
-        )
+        arrays[name] = np.ndarray(shape, dtype, buffer=data, offset=8 + length + begin) if nbytes else np.empty(shape, dtype)
     return arrays, raw
 
 

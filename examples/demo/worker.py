@@ -36,9 +36,13 @@ def work(pipe, store_name, path, names, texts, part, parts):
             joined = time.perf_counter()
             weights = {name: store.attach(name, mode="r") for name in names}
             attached = time.perf_counter()
+            for name in names:  # once more, for the figure: an array by name, usable, and dropped
+                store.attach(name, mode="r")
+            again = time.perf_counter()
             plain = {name: np.asarray(tensor) for name, tensor in weights.items()}  # views, for the hot loop
             sums = {name: checksum(array) for name, array in plain.items()}
-            pipe.send({"pid": os.getpid(), "join": joined - start, "attach": attached - joined, "sums": sums})
+            times = {"join": joined - start, "attach": attached - joined, "again": again - attached}
+            pipe.send({"pid": os.getpid(), "sums": sums, **times})
             pipe.recv()  # all have attached
             pipe.send(embed(plain, store, texts, part, parts) if texts else {"texts": 0, "seconds": 0.0})
             pipe.recv()  # all have computed: the books are now the same for everybody
