@@ -81,19 +81,21 @@ int zct_store_open(const char *name, const zct_store_options *options, zct_store
 
 zct_store *zct_store_ref(zct_store *s)
 {
-    pv_add(&s->refs, 1u);
+    pv_add(&s->users, USER_OPEN);
     return s;
 }
 
-static void leave_and_free(struct zct_store *s)
+void store_unuse(struct zct_store *s, uint64_t what)
 {
+    if (likely(pv_sub(&s->users, what) != what) || !process_may_call())
+        return;
     plock_lock(&registry_lock);
-    bool last = pv_get(&s->refs) == 0 && pv_get(&s->live) == 0 && pv_get(&s->state) != STORE_LEFT;
-    if (last)
+    bool left = pv_get(&s->state) == STORE_LEFT; /* at exit: other threads may still look at it */
+    if (!left)
         store_leave(s, true);
     plock_unlock(&registry_lock);
     log_deliver();
-    if (last && process_may_call())
+    if (!left)
         store_free_private(s);
 }
 
@@ -102,19 +104,15 @@ void zct_store_close(zct_store *s)
     if (!s)
         return;
     if (s->observer) {
-        if (pv_sub(&s->refs, 1u) == 1)
+        if (pv_sub(&s->users, USER_OPEN) == USER_OPEN)
             store_free_private(s);
         return;
     }
-    if (pv_sub(&s->refs, 1u) != 1)
-        return;
-    stock_empty(s);
-    if (pv_get(&s->live) == 0)
-        leave_and_free(s);
+    if (store_opens(s) == 1)
+        stock_empty(s);
+    store_unuse(s, USER_OPEN);
     log_deliver();
 }
-
-void store_last_released(struct zct_store *s) { leave_and_free(s); }
 
 int zct_store_destroy(const char *name, const char *directory)
 {

@@ -160,7 +160,7 @@ static struct zct_store *new_private(const char *path, const struct header *h, c
     if (sscanf(base, "zct%u-%u-%n", &format, &uid, &skip) < 2)
         skip = 0;
     snprintf(s->name, sizeof s->name, "%s", base + skip);
-    pv_put(&s->refs, 1u);
+    pv_put(&s->users, USER_OPEN);
     return s;
 }
 
@@ -294,10 +294,12 @@ static int attempt(const char *path, const zct_store_options *options, bool own_
         rc = differs(options, &g, path);
     struct zct_store *s = rc == 0 ? registered(&st) : NULL;
     if (s) {
-        pv_add(&s->refs, 1u);
+        uint64_t users = pv_get(&s->users);
+        while (users != 0 && !pv_cas(&s->users, &users, users + USER_OPEN)) {
+        }
         os_close(fd);
         *ret = s;
-        return 0;
+        return users ? 0 : -EBUSY; /* 0: another thread is about to leave it */
     }
     if (rc == 0) {
         map = open_again(path, &st, true); /* O3 */

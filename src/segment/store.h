@@ -52,8 +52,7 @@ struct zct_store {
     int fork_child_fd;
     uint64_t fork_child_gen;
 
-    pv32 refs;              /* zct_store_open - zct_store_close */
-    pv32 live;              /* attachments; the last one of a closed store leaves it */
+    pv64 users;             /* {opens - closes:32 | attachments and blocks:32}: whoever brings it to 0 leaves; never up from 0 */
     char *path, *directory;
     char name[ZCT_MAX_STORE_NAME + 1];
     uint8_t uuid[16];
@@ -65,6 +64,11 @@ struct zct_store {
 };
 
 enum store_state { STORE_MEMBER = 1, STORE_NOT_MEMBER = 2 /* a child without a slot */, STORE_LEFT = 3, STORE_OBSERVER = 4 };
+
+#define USER_OPEN (1ull << 32)
+#define USER_LIVE 1ull
+static inline uint32_t store_opens(struct zct_store *s) { return (uint32_t)(pv_get(&s->users) >> 32); }
+static inline uint32_t store_live(struct zct_store *s) { return (uint32_t)pv_get(&s->users); }
 
 /* ---- the way to shared words: the index must be in range, checked by the caller where it comes from shared memory ---- */
 

@@ -159,7 +159,7 @@ int attachment_make(struct zct_store *s, uint32_t t, uint64_t st, int mode, stru
         hold_drop(s, t);
         return rc;
     }
-    pv_add(&s->live, 1u);
+    pv_add(&s->users, USER_LIVE);
     *ret = a;
     return 0;
 }
@@ -250,7 +250,6 @@ void zct_release(zct_tensor *a)
     if (likely(process_may_call() && pv_get(&s->state) == STORE_MEMBER))
         hold_drop(s, a->desc);
     free(a);
-    if (unlikely(pv_sub(&s->live, 1u) == 1 && pv_get(&s->refs) == 0))
-        store_last_released(s);
+    store_unuse(s, USER_LIVE);
     log_deliver();
 }

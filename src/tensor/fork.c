@@ -157,7 +157,7 @@ static void at_exit(void)
         return;
     for (struct zct_store *s = registry, *next; s; s = next) {
         next = s->next;
-        if (!process_may_call() || pv_get(&s->live) != 0 || pv_get(&s->state) != STORE_MEMBER || !plock_try(&s->stock_lock))
+        if (!process_may_call() || store_live(s) != 0 || pv_get(&s->state) != STORE_MEMBER || !plock_try(&s->stock_lock))
             continue;
         plock_unlock(&s->stock_lock);
         stock_empty(s);

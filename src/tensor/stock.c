@@ -203,7 +203,7 @@ void *zct_memory_alloc(zct_store *s, size_t nbytes, int zero)
             return refuse(s, nbytes);
         }
     }
-    pv_add(&s->live, 1u);
+    pv_add(&s->users, USER_LIVE);
     void *at = payload_at(s, b.offset);
     if (zero)
         memset(at, 0, nbytes);
@@ -234,7 +234,7 @@ void zct_memory_free(zct_store *s, void *block)
     k->live_blocks--;
     uint32_t class;
     uint64_t bytes = class_bytes(gone.size, &class), forks = pv_get(&s->forks);
-    if (!gone.published && forks == gone.forks && forks % 2 == 0 && store_ready(s) && pv_get(&s->refs) &&
+    if (!gone.published && forks == gone.forks && forks % 2 == 0 && store_ready(s) && store_opens(s) &&
         get_relaxed(&desc_at(s, gone.desc)->sender) == 0 &&
         k->idle_bytes + bytes <= min_u64(64 * MiB, s->g.capacity / 16)) {
         if (!k->idle[class])
@@ -251,8 +251,7 @@ void zct_memory_free(zct_store *s, void *block)
     plock_unlock(&s->stock_lock);
     if (!keep && process_may_call() && pv_get(&s->state) == STORE_MEMBER)
         hold_drop(s, gone.desc);
-    if (unlikely(pv_sub(&s->live, 1u) == 1 && pv_get(&s->refs) == 0))
-        store_last_released(s);
+    store_unuse(s, USER_LIVE);
     log_deliver();
 }
 

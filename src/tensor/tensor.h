@@ -85,8 +85,8 @@ int name_hold(struct zct_store *s, const struct key *key, uint32_t *ret_desc, ui
 /* Make the attachment for a reference that is held (it becomes the attachment's, or is dropped on failure). */
 int attachment_make(struct zct_store *s, uint32_t t, uint64_t st, int mode, struct zct_tensor **ret);
 int fail_not_found(struct zct_store *s, const struct key *key);
-/* The last attachment of a store that was closed is gone: leave it, without waiting. */
-void store_last_released(struct zct_store *s);
+/* Drop USER_OPEN or USER_LIVE; the last one leaves the store, without waiting, and frees it: s is not to be touched again. */
+void store_unuse(struct zct_store *s, uint64_t what);
 
 /* ---- create.c, names.c ---- */
 
