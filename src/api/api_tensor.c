@@ -56,8 +56,9 @@ static int join_existing(struct zct_store *s, const struct key *key, const zct_s
     return ZCT_ATTACHED;
 }
 
-/* The leftover of this name, if it is one, gives its memory: the file system is full and nobody alive holds it. */
-static bool end_leftover(struct zct_store *s, const struct key *key, const zct_create_options *o)
+/* The leftover of this name, if it is one, gives its memory: there is no other, and nobody alive holds it. Only where that is
+ * sure to be enough: a create that fails loses nothing. */
+static bool end_leftover(struct zct_store *s, const struct key *key, const zct_create_options *o, uint64_t nbytes)
 {
     uint32_t t = key ? index_find_live(s, key) : NO_DESC;
     if (t == NO_DESC || o->exists == ZCT_EXISTS_ATTACH)
@@ -65,7 +66,8 @@ static bool end_leftover(struct zct_store *s, const struct key *key, const zct_c
     (void)reap_holders(s, t);
     if (al_lock(s, deadline_in(NS_PER_S)) < 0)
         return false;
-    bool ended = index_find_live(s, key) == t && form_lifetime(get_relaxed(&desc_at(s, t)->form)) != ZCT_PINNED;
+    bool ended = index_find_live(s, key) == t && form_lifetime(get_relaxed(&desc_at(s, t)->form)) != ZCT_PINNED &&
+                 ext_bytes(get_relaxed(&desc_at(s, t)->ext)).length >= nbytes;
     if (ended) {
         ending_set(s, t, true);
         ended = retire(s, t, ST_DYING, EVERYBODY, -1);
@@ -81,11 +83,12 @@ static bool end_leftover(struct zct_store *s, const struct key *key, const zct_c
     return ended;
 }
 
-/* A descriptor of ours, ALLOC, with its contents. */
+/* A descriptor of ours, ALLOC, with its contents. ZCT_REPLACED: a leftover of the name had to go for it. */
 static int make_filled(struct zct_store *s, const zct_spec *spec, uint64_t nbytes, const void *data, const int64_t *strides,
                        const struct key *key, const zct_create_options *o, uint32_t *ret_desc)
 {
     deadline limit = deadline_in(o->timeout_ns);
+    bool ended = false;
     for (int tries = 0;; tries++) {
         uint32_t t = NO_DESC;
         int rc = create_alloc(s, spec, nbytes, key, limit, &t);
@@ -96,12 +99,15 @@ static int make_filled(struct zct_store *s, const zct_spec *spec, uint64_t nbyte
         }
         if (rc == 0) {
             *ret_desc = t;
-            return 0;
+            return ended ? ZCT_REPLACED : 0;
         }
         if (rc != -EAGAIN && rc != -ZCT_EFULL)
             return rc;
-        bool more = tries < 3 && (relieve(s, nbytes) | end_leftover(s, key, o));
-        if (!more)
+        if (tries < 2 && relieve(s, nbytes))
+            continue;
+        if (!ended && end_leftover(s, key, o, nbytes))
+            ended = true;
+        else
             return rc == -ZCT_EFULL ? rc : fail_full(s, "a tensor", nbytes);
     }
 }
@@ -134,13 +140,14 @@ int zct_create(zct_store *s, const char *name, const zct_spec *spec, const void 
         if (rc < 0)
             break;
         deadline limit = deadline_in(o.timeout_ns);
+        int replaced = rc;
         rc = name ? name_give(s, t, &key, &o, limit) : name_none(s, t, o.sealed != 0, limit);
         if (rc < 0)
             create_undo(s, t);
         if (rc == -ZCT_EEXISTS && o.exists == ZCT_EXISTS_ATTACH)
             continue; /* somebody was quicker: attach to that one */
         if (rc >= 0) {
-            int note = rc;
+            int note = rc ? rc : replaced;
             rc = attachment_make(s, t, get_sc(&desc_at(s, t)->st), ZCT_MODE_DEFAULT, ret);
             if (rc == 0) {
                 (*ret)->made = true;
