@@ -197,7 +197,7 @@ int zct_store_gc(zct_store *s, const zct_gc_options *options, zct_gc_result *ret
         return rc;
     zct_gc_result result = {.size = sizeof result};
     uint64_t before = get_relaxed(&s->words->indexed);
-    result.members = reap_all(s);
+    result.members = reap_all(s, deadline_in(WAIT_DEFAULT));
     if (o.own_handles_ns > 0)
         result.handles = tickets_gc(s, o.own_handles_ns);
     stock_empty(s);

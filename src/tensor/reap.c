@@ -73,15 +73,22 @@ static void end_owned(struct zct_store *s, unsigned p)
     }
 }
 
+/* AL, if it can be had at once: its owner may be p, or another of the dead, who comes later. */
+static bool lock_for(struct zct_store *s, unsigned p)
+{
+    uint64_t w = get_sc(&s->words->al.owner); /* before the proof */
+    unsigned owner = owner_of(w);
+    if (owner == p + 1 || (owner && owner != s->slot + 1 && member_dead(s, owner - 1) == 1))
+        owner_repair(&s->words->al.owner, w);
+    return al_try(s);
+}
+
 int reap(struct zct_store *s, unsigned p)
 {
     struct slot *slot = slot_at(s, p);
     if (!get_acquire(&slot->used))
         return 0;
-    uint64_t w = get_sc(&s->words->al.owner);
-    if (owner_of(w) == p + 1)
-        owner_repair(&s->words->al.owner, w);
-    if (!al_try(s)) /* which also rebuilds, before anything of p's row is judged */
+    if (!lock_for(s, p)) /* which also rebuilds, before anything of p's row is judged */
         return -EAGAIN;
     drop_tickets(s, p); /* before the bits: a handle's hold moves ticket -> bit */
     each_bit(s, p, reap_bit);
@@ -98,36 +105,51 @@ int reap(struct zct_store *s, unsigned p)
     return 0;
 }
 
-static bool reap_through(struct zct_store *s, int fd, unsigned p)
+/* 1: reaped, 0: alive or somebody else's, -EAGAIN: dead, and not now. */
+static int reap_through(struct zct_store *s, int fd, unsigned p)
 {
     struct slot *slot = slot_at(s, p);
     if (p == s->slot || !control_page_present(s, offset_of(s, slot)) || !get_acquire(&slot->used) ||
         bytelock_held(fd, LOCK_LIFE(p), 1) != 0)
-        return false;
+        return 0;
     if (bytelock_try(fd, LOCK_REPAIR(p), LOCK_EXCLUSIVE) < 0)
-        return false;
-    bool done = bytelock_held(fd, LOCK_LIFE(p), 1) == 0 && reap(s, p) == 0;
+        return 0;
+    int rc = bytelock_held(fd, LOCK_LIFE(p), 1) == 0 && get_acquire(&slot->used) ? reap(s, p) : 1;
     bytelock_drop(fd, LOCK_REPAIR(p));
-    return done;
+    return rc == 0 ? 1 : rc == 1 ? 0 : rc;
 }
 
 /* Reap those of `count` members from `first` on that are dead; through one fresh open file description. */
-static unsigned reap_range(struct zct_store *s, unsigned first, unsigned count)
+static unsigned reap_range(struct zct_store *s, unsigned first, unsigned count, unsigned *ret_refused)
 {
-    unsigned reaped = 0;
+    unsigned reaped = 0, refused = 0;
     if (s->observer || !plock_try(&s->reap_lock)) /* another thread does it */
         return 0;
     int fd = store_file(s, true);
-    for (unsigned i = 0; fd >= 0 && i < count; i++)
-        reaped += reap_through(s, fd, (first + i) % s->g.members);
+    for (unsigned i = 0; fd >= 0 && i < count; i++) {
+        int rc = reap_through(s, fd, (first + i) % s->g.members);
+        reaped += rc == 1;
+        refused += rc < 0;
+    }
     os_close(fd);
     plock_unlock(&s->reap_lock);
+    if (ret_refused)
+        *ret_refused = refused;
     return reaped;
 }
 
-int reap_if_dead(struct zct_store *s, unsigned p) { return p < s->g.members && reap_range(s, p, 1) > 0; }
+int reap_if_dead(struct zct_store *s, unsigned p) { return p < s->g.members && reap_range(s, p, 1, NULL) > 0; }
 
-unsigned reap_all(struct zct_store *s) { return reap_range(s, 0, s->g.members); }
+unsigned reap_all(struct zct_store *s, deadline limit)
+{
+    for (unsigned reaped = 0;;) {
+        unsigned refused = 0;
+        reaped += reap_range(s, 0, s->g.members, &refused);
+        if (!refused || deadline_left(limit) == 0)
+            return reaped;
+        clock_nap(NS_PER_MS / 10); /* for a living owner of the allocator's lock */
+    }
+}
 
 unsigned reap_holders(struct zct_store *s, uint32_t t)
 {
@@ -159,7 +181,7 @@ static void reap_some(struct zct_store *s)
         if (p == s->slot || !control_page_present(s, offset_of(s, slot)) || !get_acquire(&slot->used))
             continue;
         looked++;
-        reaped += reap_range(s, p, 1);
+        reaped += reap_range(s, p, 1, NULL);
         put_relaxed(&s->words->rotor, (p + 1) % s->g.members);
     }
 }

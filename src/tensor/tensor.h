@@ -140,7 +140,8 @@ void warmth_forget(struct zct_store *s);
 int reap(struct zct_store *s, unsigned p);
 /* Prove p dead and reap it: 1 done, 0 alive or not now. Opens the file. */
 int reap_if_dead(struct zct_store *s, unsigned p);
-unsigned reap_all(struct zct_store *s);
+/* All the dead; waits until `limit` for a living owner of AL. */
+unsigned reap_all(struct zct_store *s, deadline limit);
 /* Reap the dead among those whose bits or tickets keep t. */
 unsigned reap_holders(struct zct_store *s, uint32_t t);
 void reap_suspects(struct zct_store *s);
