@@ -75,6 +75,13 @@ void os_unmap(void *at, uint64_t length)
     STEP("munmap");
 }
 
+void os_map_over(void *at, uint64_t length)
+{
+    if (mmap(at, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+        munmap(at, length); /* no memory for it: what was there must go */
+    STEP("map over");
+}
+
 static int advise(void *at, uint64_t length, int advice)
 {
     uintptr_t first = (uintptr_t)round_down((uint64_t)(uintptr_t)at, PAGE);

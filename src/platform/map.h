@@ -20,6 +20,8 @@ void *os_map_private(int fd, uint64_t offset, uint64_t length, int *err); /* cop
 void *os_map_memory(uint64_t length);                                     /* anonymous, zeros, private; NULL: none */
 int os_protect(void *at, uint64_t length, enum os_access access);
 void os_unmap(void *at, uint64_t length);
+/* What was mapped there goes, nothing (PROT_NONE) takes its place: no hole for somebody else's mapping. */
+void os_map_over(void *at, uint64_t length);
 /* Allocate the pages of a shared mapping and map them here. -ENOSPC when there are none (never a signal), -EINVAL
  * where the kernel (before 5.14) cannot. The range is widened to pages. */
 int os_populate(void *at, uint64_t length);

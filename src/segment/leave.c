@@ -85,7 +85,7 @@ void store_leave(struct zct_store *s, bool at_close)
         put_release(&slot->used, 0);
         or_sc(&s->words->freeslot[s->slot / 64], bit_of(s->slot));
     }
-    os_unmap(s->token, PAGE); /* L5: drops the life lock, before the door opens: else two last leavers see each other */
+    os_map_over(s->token, PAGE); /* L5: drops the life lock, before the door opens: else two last leavers see each other */
     s->token = NULL;
     if (door)
         bytelock_drop(fd, LOCK_DOOR); /* L6 */
