@@ -126,6 +126,8 @@ int pool_reserve(struct zct_store *s, uint64_t ext, uint64_t nbytes)
         rc = check_room(s, cold);
     if (rc == 0)
         rc = window_need(s, &s->rw, end * PAGE, OS_WRITE);
+    if (rc < 0)
+        return rc;
     while (rc == 0 && (page = bits_find(map, page, end, false)) < end) {
         uint64_t stop = bits_find(map, page, min_u64(end, page + PIECE / PAGE), true);
         rc = -EINVAL;
@@ -134,7 +136,9 @@ int pool_reserve(struct zct_store *s, uint64_t ext, uint64_t nbytes)
         if (rc == -EINVAL) {
             if (fd < 0)
                 fd = store_file(s, true);
-            rc = fd < 0 ? fd : os_reserve(fd, s->g.payload_offset + page * PAGE, (stop - page) * PAGE);
+            if (fd < 0)
+                return fd;
+            rc = os_reserve(fd, s->g.payload_offset + page * PAGE, (stop - page) * PAGE);
         }
         if (rc == 0)
             pool_set_reserved(s, page, stop - page);
@@ -143,5 +147,5 @@ int pool_reserve(struct zct_store *s, uint64_t ext, uint64_t nbytes)
     os_close(fd);
     if (rc == -ENOSPC || rc == -EFBIG || rc == -ENOMEM)
         return -EAGAIN;
-    return rc;
+    return rc < 0 ? fail_os(code_of_errno(-rc), -rc, "cannot reserve memory of store '%s'", s->name) : 0;
 }

@@ -274,7 +274,9 @@ static int join(struct zct_store *s, int fd)
     return 0;
 }
 
-/* One attempt, F held. 0 with *ret; -EAGAIN: from O1 again; -EBUSY: the door is held, nap first. */
+enum { DOOR_HELD = 1 << 20 }; /* none of our codes, no errno */
+
+/* One attempt, F held. 0 with *ret; -EAGAIN: from O1 again; -DOOR_HELD: nap first; other codes with a sentence. */
 static int attempt(const char *path, const zct_store_options *options, bool own_path, struct zct_store **ret)
 {
     struct header h;
@@ -299,18 +301,18 @@ static int attempt(const char *path, const zct_store_options *options, bool own_
         }
         os_close(fd);
         *ret = s;
-        return users ? 0 : -EBUSY; /* 0: another thread is about to leave it */
+        return users ? 0 : -DOOR_HELD; /* 0: another thread is about to leave it */
     }
     if (rc == 0) {
         map = open_again(path, &st, true); /* O3 */
-        rc = map < 0 ? map : 0;
+        rc = map >= 0 ? 0 : map == -EAGAIN ? -EAGAIN : cannot_open(path, -map);
     }
     if (rc == 0) {
         rc = bytelock_try(fd, LOCK_DOOR, LOCK_SHARED); /* O4 */
         if (rc == 0 && bytelock_held(fd, LOCK_DOOR, 1) == 1)
             rc = fail(ZCT_EUNSUPPORTED, "the file system of '%s' does not tell the truth about locks", path);
         if (rc == -EAGAIN)
-            rc = -EBUSY;
+            rc = -DOOR_HELD;
         else if (rc < 0 && rc > -ZCT_EVERSION && rc != -EAGAIN)
             rc = fail_os(ZCT_EUNSUPPORTED, -rc, "the file system of '%s' has no byte locks (F_OFD_SETLK)", path);
     }
@@ -368,12 +370,12 @@ int store_open_member(const char *path, const zct_store_options *options, bool o
             *ret = s;
             return 0;
         }
-        if (rc != -EAGAIN && rc != -EBUSY)
+        if (rc != -EAGAIN && rc != -DOOR_HELD)
             return rc;
         if (deadline_left(limit) == 0)
             return fail(ZCT_EBUSY, "store '%s' cannot be joined: a process that is leaving or destroying it does not go on "
                                    "(is one stopped?)", path);
-        if (rc == -EBUSY)
+        if (rc == -DOOR_HELD)
             clock_nap(NS_PER_MS); /* never under F: fork must not wait for this */
     }
 }
