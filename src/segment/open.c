@@ -226,8 +226,8 @@ static int open_again(const char *path, const struct os_stat *st, bool writable)
 static struct zct_store *registered(const struct os_stat *st)
 {
     for (struct zct_store *s = registry; s; s = s->next)
-        if (s->inode == st->inode && s->device == st->device && pv_get(&s->state) != STORE_LEFT && !s->observer &&
-            pv_get(&s->state) != STORE_NOT_MEMBER && process_may_call())
+        if (s->inode == st->inode && s->device == st->device && pv_get(&s->state) == STORE_MEMBER &&
+            !get_acquire(&s->words->gone) && process_may_call())
             return s;
     return NULL;
 }
