@@ -46,6 +46,8 @@ static uint64_t class_bytes(uint64_t nbytes, uint32_t *ret_class)
     return rounded;
 }
 
+static uint64_t bytes_of_class(uint32_t class) { return (8ull | (class & 7)) << (class / 8 + 3); }
+
 static struct stock *stock_of(struct zct_store *s)
 {
     if (!s->stock)
@@ -179,9 +181,13 @@ void *zct_memory_alloc(zct_store *s, size_t nbytes, int zero)
         b.desc = idle->blocks[idle->count].desc;
         b.offset = idle->blocks[idle->count].offset;
         b.forks = pv_get(&s->forks);
+        hit = insert(k, &b);
+        if (!hit)
+            idle->count++;
+    }
+    if (hit) {
         k->idle_bytes -= bytes;
         k->idle_blocks--;
-        hit = insert(k, &b);
         k->hits++;
         k->live_bytes += nbytes;
         k->live_blocks++;
@@ -195,8 +201,8 @@ void *zct_memory_alloc(zct_store *s, size_t nbytes, int zero)
         b.forks = pv_get(&s->forks);
         bool kept = insert(k, &b);
         k->misses++;
-        k->live_bytes += nbytes;
-        k->live_blocks++;
+        k->live_bytes += kept ? nbytes : 0;
+        k->live_blocks += kept;
         plock_unlock(&s->stock_lock);
         if (!kept) {
             hold_drop(s, b.desc);
@@ -271,7 +277,7 @@ static bool look_up(struct zct_store *s, const void *block, struct block *ret)
 void *zct_memory_realloc(zct_store *s, void *block, size_t nbytes)
 {
     struct block b;
-    if (!look_up(s, block, &b))
+    if (!look_up(s, block, &b) || nbytes > s->g.capacity)
         return NULL;
     uint32_t class, old;
     (void)class_bytes(nbytes, &class);
@@ -353,17 +359,14 @@ void stock_empty(struct zct_store *s)
             if (idle && idle->count) {
                 desc = idle->blocks[--idle->count].desc;
                 k->idle_blocks--;
-                k->idle_bytes -= min_u64(k->idle_bytes, ext_bytes(get_relaxed(&desc_at(s, desc)->ext)).length);
+                k->idle_bytes -= bytes_of_class(class);
             }
             plock_unlock(&s->stock_lock);
             if (desc == NO_DESC)
                 break;
             hold_drop(s, desc);
         }
-    plock_lock(&s->stock_lock);
-    if (s->stock)
-        s->stock->idle_bytes = s->stock->idle_blocks = 0;
-    plock_unlock(&s->stock_lock);
+    drop_orphans(s);
 }
 
 void stock_forget(struct zct_store *s, bool child)
@@ -380,14 +383,19 @@ void stock_forget(struct zct_store *s, bool child)
         s->stock = NULL;
         return;
     }
-    uint32_t n = 0;
-    uint32_t *orphans = malloc((k->idle_blocks + 1) * sizeof *orphans);
+    uint32_t n = 0, most = k->orphans ? k->orphan_count : 0;
     for (uint32_t c = 0; c < CLASSES; c++)
-        for (; k->idle[c] && k->idle[c]->count; n += orphans != NULL) {
+        most += k->idle[c] ? k->idle[c]->count : 0;
+    uint32_t *orphans = most ? malloc(most * sizeof *orphans) : NULL;
+    for (uint32_t i = 0; orphans && k->orphans && i < k->orphan_count; i++) /* our parent's, who is a child itself */
+        orphans[n++] = k->orphans[i];
+    for (uint32_t c = 0; c < CLASSES; c++)
+        while (k->idle[c] && k->idle[c]->count) {
             uint32_t desc = k->idle[c]->blocks[--k->idle[c]->count].desc;
-            if (orphans && n < k->idle_blocks)
-                orphans[n] = desc;
+            if (orphans)
+                orphans[n++] = desc;
         }
+    free(k->orphans);
     k->orphans = orphans;
     k->orphan_count = n;
     k->idle_bytes = k->idle_blocks = 0;
