@@ -348,7 +348,7 @@ void stock_published(struct zct_store *s, const void *data)
 
 void stock_empty(struct zct_store *s)
 {
-    if (!process_may_call()) /* the idle blocks are our parent's */
+    if (!process_may_call() || pv_get(&s->state) == STORE_NOT_MEMBER) /* the idle blocks and the row are our parent's */
         return;
     for (uint32_t class = 0; class < CLASSES; class++)
         for (;;) {
