@@ -106,19 +106,20 @@ static int map_data(struct zct_store *s, struct zct_tensor *a, uint64_t ext)
     return rc;
 }
 
-static int fill_view(struct zct_store *s, struct zct_tensor *a, struct desc *d, uint64_t st, int ndim)
+static int fill_view(struct zct_store *s, struct zct_tensor *a, struct desc *d, uint64_t st, uint64_t form)
 {
+    int ndim = (int)form_ndim(form);
     zct_view *v = &a->view;
     v->ndim = ndim;
     v->shape = a->dims;
     v->strides = a->dims + ndim;
-    v->order = (int32_t)form_order(get_relaxed(&d->form));
+    v->order = (int32_t)form_order(form);
     dtype_read(d, &v->dtype);
     v->nbytes = get_relaxed(&d->nbytes);
     v->generation = get_relaxed(&d->generation);
     v->serial = get_relaxed(&d->serial);
     v->sealed = st_sealed(st);
-    if (!layout_read(s, d, &v->dtype, a->dims, a->dims + ndim))
+    if (!layout_read(s, d, form, &v->dtype, v->nbytes, a->dims, a->dims + ndim))
         return fail(ZCT_ECORRUPT, "a descriptor of store '%s' contradicts itself; run 'zct check'", s->name);
     uint64_t ext = get_relaxed(&d->ext);
     if (!ext_valid(ext, s->g.pages) || ext_bytes(ext).length < v->nbytes)
@@ -129,7 +130,8 @@ static int fill_view(struct zct_store *s, struct zct_tensor *a, struct desc *d, 
 int attachment_make(struct zct_store *s, uint32_t t, uint64_t st, int mode, struct zct_tensor **ret)
 {
     struct desc *d = desc_at(s, t);
-    unsigned ndim = form_ndim(get_relaxed(&d->form));
+    uint64_t form = get_relaxed(&d->form); /* once: the allocation goes by it */
+    unsigned ndim = form_ndim(form);
     int rc = 0;
     if (mode == ZCT_MODE_DEFAULT)
         mode = st_sealed(st) ? ZCT_MODE_READ : ZCT_MODE_WRITE;
@@ -150,7 +152,7 @@ int attachment_make(struct zct_store *s, uint32_t t, uint64_t st, int mode, stru
         a->slot_gen = s->slot_gen;
         a->cow = NULL;
         a->view.mode = mode;
-        rc = fill_view(s, a, d, st, (int)ndim);
+        rc = fill_view(s, a, d, st, form);
     }
     if (unlikely(rc < 0)) {
         if (a && a->cow)

@@ -28,16 +28,23 @@ static int check_type(const zct_dtype *t)
     return 0;
 }
 
-/* Strides that are a permutation of a dense layout: together they cover nbytes without a hole. */
-static bool strides_cover(const zct_spec *spec, uint64_t nbytes)
+/* Are the strides those of a dense array in some order of its axes? Then each step of the smallest axis is an item, and each
+ * step of the next larger one is what the smaller ones cover. */
+static bool strides_cover(const zct_dtype *dtype, int ndim, const int64_t *shape, const int64_t *strides)
 {
-    unsigned __int128 reach = spec->dtype.itemsize;
-    for (int i = 0; i < spec->ndim; i++) {
-        if (spec->shape[i] > 1 && spec->strides[i] < (int64_t)spec->dtype.itemsize)
+    bool done[ZCT_MAX_DIMS] = {false};
+    uint64_t step = dtype->itemsize;
+    for (int left = 0; left < ndim; left++) {
+        int next = -1;
+        for (int i = 0; i < ndim && next < 0; i++)
+            if (!done[i] && (shape[i] <= 1 || (step && strides[i] == (int64_t)step)))
+                next = i;
+        if (next < 0)
             return false;
-        reach += (unsigned __int128)(spec->shape[i] - 1) * (spec->shape[i] > 1 ? (uint64_t)spec->strides[i] : 0);
+        done[next] = true;
+        step *= (uint64_t)(shape[next] > 1 ? shape[next] : 1);
     }
-    return reach == nbytes;
+    return true;
 }
 
 int spec_check(const zct_spec *spec, uint64_t *ret_nbytes)
@@ -65,7 +72,8 @@ int spec_check(const zct_spec *spec, uint64_t *ret_nbytes)
     uint64_t nbytes = none ? 0 : type_bytes(&spec->dtype, elements);
     if (over || elements > 1ull << 62 || nbytes > 1ull << 62)
         return fail(ZCT_EINVAL, "the shape has more elements than memory can have");
-    if (spec->order == ZCT_ORDER_STRIDED && nbytes && !strides_cover(spec, nbytes))
+    if (spec->order == ZCT_ORDER_STRIDED && nbytes &&
+        !strides_cover(&spec->dtype, spec->ndim, spec->shape, spec->strides))
         return fail(ZCT_EINVAL, "strides must be those of a dense array in some order of its axes");
     *ret_nbytes = nbytes;
     return 0;
@@ -73,11 +81,11 @@ int spec_check(const zct_spec *spec, uint64_t *ret_nbytes)
 
 void strides_dense(const zct_dtype *dtype, int ndim, const int64_t *shape, int order, int64_t *ret)
 {
-    int64_t step = dtype->itemsize;
+    uint64_t step = dtype->itemsize; /* wraps for an empty array of large dimensions, where no stride is used */
     for (int k = 0; k < ndim; k++) {
         int i = order == ZCT_ORDER_F ? k : ndim - 1 - k;
-        ret[i] = step;
-        step *= shape[i] > 0 ? shape[i] : 1;
+        ret[i] = (int64_t)step;
+        step *= (uint64_t)(shape[i] > 0 ? shape[i] : 1);
     }
 }
 
@@ -190,9 +198,9 @@ void dtype_read(struct desc *d, zct_dtype *ret)
     ret->name[sizeof ret->name - 1] = 0;
 }
 
-bool layout_read(struct zct_store *s, struct desc *d, const zct_dtype *dtype, int64_t *shape, int64_t *strides)
+bool layout_read(struct zct_store *s, struct desc *d, uint64_t form, const zct_dtype *dtype, uint64_t nbytes, int64_t *shape,
+                 int64_t *strides)
 {
-    uint64_t form = get_relaxed(&d->form);
     unsigned ndim = form_ndim(form), order = form_order(form);
     struct parts p;
     uint32_t n[5] = {0};
@@ -206,15 +214,21 @@ bool layout_read(struct zct_store *s, struct desc *d, const zct_dtype *dtype, in
     }
     get_words((uint64_t *)shape, ndim > SHAPE_INLINE ? aux + p.dims : d->shape, ndim);
     uint64_t elements = 1;
-    for (unsigned i = 0; i < ndim; i++)
+    bool none = false;
+    for (unsigned i = 0; i < ndim; i++) {
         if (shape[i] < 0 || __builtin_mul_overflow(elements, (uint64_t)(shape[i] ? shape[i] : 1), &elements))
             return false;
+        none |= shape[i] == 0;
+    }
     if (dtype->code == ZCT_BLOCK && dtype->block_elems == 0)
         return false;
-    if (order == ZCT_ORDER_STRIDED)
+    if (nbytes != (none ? 0 : type_bytes(dtype, elements)))
+        return false;
+    if (order == ZCT_ORDER_STRIDED) {
         get_words((uint64_t *)strides, aux + p.strides, ndim);
-    else
-        strides_dense(dtype, (int)ndim, shape, (int)order, strides);
+        return none || strides_cover(dtype, (int)ndim, shape, strides);
+    }
+    strides_dense(dtype, (int)ndim, shape, (int)order, strides);
     return true;
 }
 

@@ -43,8 +43,9 @@ int fail_exists(struct zct_store *s, uint32_t t, const struct key *key)
     int64_t dims[2 * ZCT_MAX_DIMS];
     zct_dtype dtype;
     dtype_read(d, &dtype);
-    unsigned ndim = form_ndim(get_relaxed(&d->form));
-    if (!layout_read(s, d, &dtype, dims, dims + ZCT_MAX_DIMS))
+    uint64_t form = get_relaxed(&d->form);
+    unsigned ndim = form_ndim(form);
+    if (!layout_read(s, d, form, &dtype, get_relaxed(&d->nbytes), dims, dims + ZCT_MAX_DIMS))
         ndim = 0;
     show_type(&dtype, (int)ndim, dims, type, sizeof type);
     key_show(key, name, sizeof name);

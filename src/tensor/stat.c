@@ -47,8 +47,8 @@ int stat_desc(struct zct_store *s, uint32_t t, bool holders, int fd, zct_stat *r
         ret->order = (int32_t)form_order(form);
         ret->lifetime = (int32_t)form_lifetime(form);
         dtype_read(d, &ret->dtype);
-        bool sound = layout_read(s, d, &ret->dtype, ret->shape, ret->strides);
         ret->nbytes = get_relaxed(&d->nbytes);
+        bool sound = layout_read(s, d, form, &ret->dtype, ret->nbytes, ret->shape, ret->strides);
         ret->generation = get_relaxed(&d->generation);
         ret->serial = get_relaxed(&d->serial);
         ret->birth_ns = (int64_t)get_relaxed(&d->birth_ns);

@@ -107,8 +107,9 @@ int name_check_free(struct zct_store *s, const struct key *key, const zct_create
 int spec_check(const zct_spec *spec, uint64_t *ret_nbytes);
 uint64_t spec_aux_bytes(const zct_spec *spec, size_t name_len);
 void dtype_read(struct desc *d, zct_dtype *ret);
-/* shape[ndim], strides[ndim]; false: the aux block contradicts itself. */
-bool layout_read(struct zct_store *s, struct desc *d, const zct_dtype *dtype, int64_t *shape, int64_t *strides);
+/* shape[ndim], strides[ndim], as `form` says, read once by the caller; false: the descriptor contradicts itself. */
+bool layout_read(struct zct_store *s, struct desc *d, uint64_t form, const zct_dtype *dtype, uint64_t nbytes, int64_t *shape,
+                 int64_t *strides);
 void strides_dense(const zct_dtype *dtype, int ndim, const int64_t *shape, int order, int64_t *ret_strides);
 uint64_t type_bytes(const zct_dtype *dtype, uint64_t elements);
 /* Into a descriptor that nobody else reads yet, whose aux block is there. `name_len`: the length of a name to come. */
