@@ -133,7 +133,7 @@ def report(reports, loader, model_bytes, load_seconds):
     total = {part: loader[part] + sum(r[part] for r in reports) for part in parts}
     texts = str(sum(r["texts"] for r in reports) or "")
     rows.append(["sum", "", "", "", "", *(size(total[part]) for part in parts), texts, ""])
-    table(rows)
+    table(rows if texts else [row[:-2] for row in rows])
     say("  (payload and control: this process's share of the store, PSS; private: Python, its libraries, activations)")
     say()
     copies = len(reports)
