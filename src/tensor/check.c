@@ -135,7 +135,7 @@ static void check_desc(struct checker *c, uint32_t t)
         return;
     zct_dtype dtype;
     dtype_read(d, &dtype);
-    if (!layout_read(s, d, &dtype, dims, dims + ZCT_MAX_DIMS))
+    if (!layout_read(s, d, get_relaxed(&d->form), &dtype, get_relaxed(&d->nbytes), dims, dims + ZCT_MAX_DIMS))
         found(c, "tensor %u: shape or strides are impossible", t);
     if (state != ST_LIVE)
         return;
