@@ -62,7 +62,8 @@ static int punch(struct zct_store *s, int fd, uint64_t page, uint64_t pages)
 int trim_store(struct zct_store *s, uint64_t keep, deadline limit, uint64_t *ret_bytes)
 {
     int64_t none = 0;
-    zct_spec spec = {.size = sizeof spec, .ndim = 1, .shape = &none, .dtype = {.code = ZCT_UINT, .bits = 8, .lanes = 1, .itemsize = 1, .name = "uint8"}};
+    zct_spec spec = {.size = sizeof spec, .ndim = 1, .shape = &none,
+                     .dtype = {.code = ZCT_UINT, .bits = 8, .lanes = 1, .itemsize = 1, .name = "uint8"}};
     uint64_t at = 0, given = 0;
     int fd = store_file(s, true), rc = 0;
     if (fd < 0)
