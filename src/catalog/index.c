@@ -62,7 +62,7 @@ int index_room(struct zct_store *s, unsigned *ret_log2)
     unsigned log2 = log2_of(s, root);
     uint64_t cells = 1ull << log2, live = get_relaxed(&s->words->indexed), tombs = get_relaxed(&s->words->tombs);
     *ret_log2 = log2;
-    if (!table_present(s, root_which(root), log2))
+    if (!table_present(s, 0, log2) || !table_present(s, 1, log2)) /* both: whoever follows a death rebuilds into the other */
         return -EAGAIN;
     if ((live + tombs + 1) * 2 <= cells && tombs * 8 <= cells)
         return 0;
@@ -139,9 +139,11 @@ void index_rebuild(struct zct_store *s, unsigned log2)
     uint64_t root = get_relaxed(&s->words->root);
     unsigned which = root_which(root) ^ 1;
     sh32 *cells = index_at(s, which);
+    log2 = log2 < s->g.cells_log2 ? log2 : s->g.cells_log2;
     uint32_t mask = (1u << log2) - 1, limit = desc_limit(s), live = 0;
     if (!table_present(s, which, log2))
         return; /* a store whose first name is not there yet */
+    fence_release(); /* whoever still reads this old table and sees it cleared must see that root has moved on */
     fill_words((sh64 *)(void *)cells, 0, table_bytes(log2) / 8);
     for (uint32_t t = 0; t < limit; t++) {
         if (!desc_there(s, t))
