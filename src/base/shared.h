@@ -99,8 +99,9 @@ static inline void get_words(uint64_t *to, const sh64 *words, size_t count)
 #define pv_add(p, x) atomic_fetch_add_explicit(&(p)->v, (x), memory_order_acq_rel)
 #define pv_sub(p, x) atomic_fetch_sub_explicit(&(p)->v, (x), memory_order_acq_rel)
 #define pv_or(p, x) atomic_fetch_or_explicit(&(p)->v, (x), memory_order_acq_rel)
-#define pv_swap(p, x) atomic_exchange_explicit(&(p)->v, (x), memory_order_acq_rel)
+/* seq_cst: a private mutex stands in front of AL, and {sweep = 1; trylock} x {unlock; look at sweep} is a Dekker pair. */
+#define pv_swap(p, x) atomic_exchange_explicit(&(p)->v, (x), memory_order_seq_cst)
 #define pv_cas(p, expected, x)                                                                                         \
-    atomic_compare_exchange_strong_explicit(&(p)->v, (expected), (x), memory_order_acq_rel, memory_order_acquire)
+    atomic_compare_exchange_strong_explicit(&(p)->v, (expected), (x), memory_order_seq_cst, memory_order_seq_cst)
 
 #endif

@@ -67,14 +67,18 @@ static void after_lock(struct zct_store *s, uint64_t w)
 bool al_try(struct zct_store *s)
 {
     uint64_t w;
-    if (pv_get(&s->al_lock.holder) == thread_id() || !private_try(s))
+    if (pv_get(&s->al_lock.holder) == thread_id())
         return false;
-    if (!owner_try(&s->words->al.owner, s->slot, &w)) {
+    do {
+        if (!private_try(s))
+            return false; /* whoever has it looks at `sweep` after giving it back, or AL has an owner then, who will */
+        if (owner_try(&s->words->al.owner, s->slot, &w)) {
+            after_lock(s, w);
+            return true;
+        }
         private_unlock(s);
-        return false;
-    }
-    after_lock(s, w);
-    return true;
+    } while (owner_of(get_sc(&s->words->al.owner)) == 0);
+    return false;
 }
 
 int al_lock(struct zct_store *s, deadline limit)
@@ -89,6 +93,7 @@ int al_lock(struct zct_store *s, deadline limit)
     if (rc < 0) {
         char who[160];
         private_unlock(s);
+        life_sweep(s); /* for threads that our mutex turned away */
         return fail(ZCT_EBUSY, "store '%s' is held by %s, which does not go on (is it stopped?); resume or end it", s->name,
                     member_describe(s, suspect, who, sizeof who));
     }
