@@ -12,7 +12,7 @@
 #include "sync/owner.h"
 #include "sync/plock.h"
 
-enum { STRIPES = 64 };
+enum { STRIPES = 64, UNDO_MOST = 64 };
 
 struct stripe {
     _Alignas(64) plock lock; /* of lref[t] and of this process's row bit t, for t mod STRIPES */
@@ -46,8 +46,8 @@ struct zct_store {
     pv64 *warmth;           /* tensor/copy: 2 bits per 64 KiB of payload */
     pv32 *epochs_seen;      /* per 2 MiB: the trim epoch at which warmth was noted */
     struct stock *stock;    /* tensor/stock */
-    pv32 undo_count;        /* tensor/life: descriptors that could not be given back yet */
-    uint32_t undo[64];
+    pv32 undo_count;        /* tensor/create: descriptors that could not be given back yet; under stock_lock */
+    uint32_t undo[UNDO_MOST];
     int32_t fork_child_slot; /* between prepare and parent/child: the slot taken for the child, -1: none */
     int fork_child_fd;
     uint64_t fork_child_gen;

@@ -103,9 +103,13 @@ int al_lock(struct zct_store *s, deadline limit)
 
 void al_unlock(struct zct_store *s)
 {
+    uint32_t undone[UNDO_MOST];
+    unsigned count = likely(pv_get(&s->undo_count) == 0) ? 0 : undo_kept(s, undone);
     owner_unlock(&s->words->al.owner, s->slot, true);
     private_unlock(s);
     life_sweep(s);
+    while (count > 0)
+        hold_drop(s, undone[--count]);
     reap_suspects(s);
 }
 

@@ -99,21 +99,52 @@ static int claim(struct zct_store *s, deadline limit, uint32_t *ret_t)
     }
 }
 
-void create_undo(struct zct_store *s, uint32_t t)
+/* Under AL: what we were making will not be. */
+static void end_made(struct zct_store *s, uint32_t t)
 {
-    if (al_lock(s, deadline_in(WAIT_DEFAULT)) < 0) {
-        /* a stopped owner: keep the descriptor in a private list, tried again later (undo_retry) */
-        uint32_t n = pv_add(&s->undo_count, 1u);
-        if (n < COUNT(s->undo))
-            s->undo[n] = t;
-        return;
-    }
     struct desc *d = desc_at(s, t);
     uint64_t st = get_sc(&d->st);
-    if (st_state(st) == ST_ALLOC) {
+    if (st_state(st) == ST_ALLOC && st_slot(st) == s->slot) {
         ending_set(s, t, true);
         put_sc(&d->st, st_to(st, ST_DYING, 0));
     }
+}
+
+/* Keep the descriptor in a private list, for undo_kept. A forked child inherits it and drops its own hold. */
+static bool undo_keep(struct zct_store *s, uint32_t t)
+{
+    plock_lock(&s->stock_lock);
+    uint32_t n = pv_get(&s->undo_count);
+    if (n < COUNT(s->undo)) {
+        s->undo[n] = t;
+        pv_put(&s->undo_count, n + 1);
+    }
+    plock_unlock(&s->stock_lock);
+    return n < COUNT(s->undo);
+}
+
+unsigned undo_kept(struct zct_store *s, uint32_t *ret_descs)
+{
+    if (!plock_try(&s->stock_lock))
+        return 0;
+    unsigned n = pv_get(&s->undo_count);
+    for (unsigned i = 0; i < n; i++) {
+        ret_descs[i] = s->undo[i];
+        end_made(s, ret_descs[i]);
+    }
+    pv_put(&s->undo_count, 0u);
+    plock_unlock(&s->stock_lock);
+    return n;
+}
+
+void create_undo(struct zct_store *s, uint32_t t)
+{
+    int rc = al_lock(s, deadline_in(10 * NS_PER_MS));
+    if (rc < 0 && undo_keep(s, t)) /* its owner is stopped */
+        return;
+    if (rc < 0 && al_lock(s, deadline_in(WAIT_DEFAULT)) < 0)
+        return; /* ours until we leave */
+    end_made(s, t);
     al_unlock(s);
     hold_drop(s, t);
 }

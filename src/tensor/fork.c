@@ -114,7 +114,6 @@ static void child_store(struct zct_store *s)
     if (pv_get(&s->state) != STORE_MEMBER)
         return;
     pv_add(&s->forks, 1u);
-    pv_put(&s->undo_count, 0u);
     stock_forget(s, true);
     warmth_forget(s); /* shared pages are not mapped in a child until it touches them */
     int err = 0;

@@ -96,7 +96,9 @@ int create_alloc(struct zct_store *s, const zct_spec *spec, uint64_t nbytes, con
 int name_give(struct zct_store *s, uint32_t t, const struct key *key, const zct_create_options *o, deadline limit);
 /* ALLOC -> BARE under AL. */
 int name_none(struct zct_store *s, uint32_t t, bool sealed, deadline limit);
-/* Give back a descriptor of ours that will not be. */
+/* Under AL: end those that create_undo had to keep; their holds are to be dropped after it. ret_descs: UNDO_MOST. */
+unsigned undo_kept(struct zct_store *s, uint32_t *ret_descs);
+/* Give back a descriptor of ours that will not be. Waits 10 ms for AL, else it is done later. */
 void create_undo(struct zct_store *s, uint32_t t);
 int fail_exists(struct zct_store *s, uint32_t t, const struct key *key);
 /* Look before copying: -ZCT_EEXISTS when the name is held by the living and `o` says error. */
