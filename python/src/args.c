@@ -74,6 +74,11 @@ int zpy_to_name(PyObject *obj, const char **ret_name, Py_ssize_t *ret_len) {
         PyErr_Format(PyExc_TypeError, "a tensor's name must be a str, not %s", Py_TYPE(obj)->tp_name);
         return -1;
     }
+    if (PyUnicode_IS_READY(obj) && PyUnicode_IS_COMPACT_ASCII(obj)) {
+        *ret_name = PyUnicode_DATA(obj);
+        *ret_len = PyUnicode_GET_LENGTH(obj);
+        return 0;
+    }
     const char *name = PyUnicode_AsUTF8AndSize(obj, ret_len);
     if (!name) {
         if (PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)) {
@@ -135,6 +140,8 @@ int zpy_to_mode(PyObject *obj, int *ret_mode) {
     int index = -1;
     if (!obj || obj == Py_None)
         *ret_mode = ZCT_MODE_DEFAULT;
+    else if (PyUnicode_Check(obj) && PyUnicode_GET_LENGTH(obj) == 1 && PyUnicode_READ_CHAR(obj, 0) == 'r')
+        *ret_mode = ZCT_MODE_READ;
     else if (to_word(obj, "mode", mode_words, 3, &index) < 0)
         return -1;
     else
@@ -187,7 +194,7 @@ int zpy_to_timeout(PyObject *obj, int64_t *ret_ns) {
 }
 
 static int to_extent(PyObject *obj, npy_intp *ret_extent) {
-    Py_ssize_t n = PyNumber_AsSsize_t(obj, PyExc_OverflowError);
+    Py_ssize_t n = PyLong_CheckExact(obj) ? PyLong_AsSsize_t(obj) : PyNumber_AsSsize_t(obj, PyExc_OverflowError);
     if (n == -1 && PyErr_Occurred()) {
         if (PyErr_ExceptionMatches(PyExc_OverflowError)) {
             PyErr_Clear();
@@ -206,7 +213,25 @@ static int to_extent(PyObject *obj, npy_intp *ret_extent) {
     return 0;
 }
 
+/* What numpy.ndarray.shape gives; false for anything out of the ordinary. */
+static bool to_shape_fast(PyObject *tuple, zpy_shape *ret_shape) {
+    Py_ssize_t nd = PyTuple_GET_SIZE(tuple);
+    if (nd > zpy.max_dims)
+        return false;
+    for (Py_ssize_t i = 0; i < nd; i++) {
+        PyObject *item = PyTuple_GET_ITEM(tuple, i);
+        if (!PyLong_CheckExact(item) || (ret_shape->dims[i] = PyLong_AsSsize_t(item)) < 0) {
+            PyErr_Clear();
+            return false;
+        }
+    }
+    ret_shape->nd = (int)nd;
+    return true;
+}
+
 int zpy_to_shape(PyObject *obj, zpy_shape *ret_shape) {
+    if (PyTuple_CheckExact(obj) && to_shape_fast(obj, ret_shape))
+        return 0;
     if (PyLong_Check(obj) || (PyIndex_Check(obj) && !PySequence_Check(obj))) {
         ret_shape->nd = 1;
         return to_extent(obj, &ret_shape->dims[0]);

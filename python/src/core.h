@@ -36,6 +36,10 @@
 
 _Static_assert(sizeof(npy_intp) == sizeof(int64_t), "shapes are handed over as they are");
 
+#if PY_VERSION_HEX < 0x03090000
+#define Py_SET_TYPE(object, type) (Py_TYPE(object) = (type))
+#endif
+
 /* ---- the one state ------------------------------------------------------------------------------------- */
 
 typedef struct zpy_state {

@@ -226,13 +226,25 @@ static PyArray_Descr *make_rare(const zct_dtype *d) {
     return descr;
 }
 
+/* A plain one's first eight bytes (code, bits, lanes, byte order, the rest 0) and its itemsize say all. */
+static struct { uint64_t head; uint32_t itemsize; PyArray_Descr *descr; } last_plain;
+
 PyArray_Descr *zpy_descr_from_dtype(const zct_dtype *d) {
+    uint64_t head;
+    memcpy(&head, d, sizeof head);
+    if (head == last_plain.head && d->itemsize == last_plain.itemsize && last_plain.descr) {
+        Py_INCREF(last_plain.descr);
+        return last_plain.descr;
+    }
     unsigned log2_size = d->itemsize ? (unsigned)__builtin_ctz(d->itemsize) : 31;
     if (d->lanes == 1 && d->bits == d->itemsize * 8 && plain_type(d->code, log2_size) >= 0 &&
         d->itemsize == 1u << log2_size) {
         PyArray_Descr **cell = &plain[d->code][log2_size][d->big_endian != 0];
         if (!*cell && !(*cell = make_plain(plain_type(d->code, log2_size), d->big_endian && d->itemsize > 1)))
             return NULL;
+        last_plain.head = head;
+        last_plain.itemsize = d->itemsize;
+        last_plain.descr = *cell;
         Py_INCREF(*cell);
         return *cell;
     }
@@ -264,9 +276,25 @@ int zpy_to_descr(PyObject *obj, PyArray_Descr *fallback, PyArray_Descr **ret_des
         *ret_descr = fallback;
         return 0;
     }
-    PyArray_Descr *descr = NULL;
-    if (PyArray_DescrConverter(obj, &descr) != NPY_SUCCEED)
-        return -1;
-    *ret_descr = descr;
+    static PyObject *last; /* a type such as numpy.float32 always means the same */
+    static PyArray_Descr *last_descr;
+    if (obj != last) {
+        PyArray_Descr *descr = NULL;
+        if (PyArray_DescrConverter(obj, &descr) != NPY_SUCCEED)
+            return -1;
+        if (!PyType_Check(obj) || !PyType_IsSubtype((PyTypeObject *)obj, &PyGenericArrType_Type)) {
+            *ret_descr = descr;
+            return 0;
+        }
+        PyObject *old = last;
+        PyArray_Descr *old_descr = last_descr;
+        Py_INCREF(obj);
+        last = obj;
+        last_descr = descr;
+        Py_XDECREF(old);
+        Py_XDECREF(old_descr);
+    }
+    Py_INCREF(last_descr);
+    *ret_descr = last_descr;
     return 0;
 }

@@ -6,17 +6,18 @@
 #include "core.h"
 #include "doc.h"
 
+/* An ndarray over the hold's memory that then becomes a SharedTensor. Made as a subclass at once, NumPy would look for an
+ * __array_finalize__ that is not there, which is a tenth of an attach; the layouts are the same (see zpy_tensor_init), and
+ * nobody else has seen the object yet. */
 static PyObject *from_hold(zpy_hold *hold, PyArray_Descr *descr, int nd, const npy_intp *dims, const npy_intp *strides,
                            void *data, int flags) {
-    PyObject *array = PyArray_NewFromDescr(zpy.tensor_type, descr, nd, (npy_intp *)dims, (npy_intp *)strides, data, flags,
-                                           NULL);
+    PyObject *array = PyArray_NewFromDescr(&PyArray_Type, descr, nd, (npy_intp *)dims, (npy_intp *)strides, data, flags, NULL);
     if (!array)
         return NULL;
+    Py_INCREF(zpy.tensor_type);
+    Py_SET_TYPE(array, zpy.tensor_type);
     Py_INCREF(hold);
-    if (PyArray_SetBaseObject((PyArrayObject *)array, (PyObject *)hold) < 0) {
-        Py_DECREF(array);
-        return NULL;
-    }
+    ((PyArrayObject_fields *)array)->base = (PyObject *)hold; /* what PyArray_SetBaseObject does for one that is no array */
     return array;
 }
 
@@ -219,6 +220,11 @@ int zpy_tensor_init(PyObject *module) {
             PyObject_SetAttrString((PyObject *)type, "__array_priority__", priority) < 0)
             return -1;
         Py_DECREF(priority);
+        if (type->tp_basicsize != PyArray_Type.tp_basicsize || type->tp_alloc != PyArray_Type.tp_alloc ||
+            type->tp_free != PyArray_Type.tp_free || type->tp_itemsize != PyArray_Type.tp_itemsize) {
+            PyErr_SetString(PyExc_SystemError, "SharedTensor is not laid out like ndarray");
+            return -1;
+        }
         zpy.tensor_type = type;
     }
     Py_INCREF(zpy.tensor_type);

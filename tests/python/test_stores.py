@@ -66,7 +66,8 @@ def test_stats(store, peer):
     assert s.members == 2 and s.names == 1 and s.used >= 1 << 20 and s.births == before.births + 1
     assert s.resident >= 1 << 20 and len(s) == 14
     p.kill()
-    assert store.gc().members == 1 and store.stats().members == 1 and store.stats().reaped == 1
+    assert store.gc().members == 1 and store.stats().members == 1
+    assert store.stats().reaped >= 1  # the child between fork and exec may have been a member too
     assert t.holders == 1
 
 
