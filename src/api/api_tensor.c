@@ -76,8 +76,9 @@ static bool end_leftover(struct zct_store *s, const struct key *key, const zct_c
         index_remove(s, t, key->hash);
         life_changed(s);
         (void)life_free(s, t);
-        log_note(ZCT_LOG_INFO, "store '%s' is full: the leftover '%s' was ended before its successor was whole", s->name,
-                 (const char *)key->text);
+        char name[300];
+        log_note(ZCT_LOG_INFO, "store '%s' is full: the leftover %s was ended before its successor was whole", s->name,
+                 key_show(key, name, sizeof name));
     }
     al_unlock(s);
     return ended;
@@ -131,8 +132,12 @@ int zct_create(zct_store *s, const char *name, const zct_spec *spec, const void 
     for (int tries = 0;; tries++) {
         if (name && o.exists == ZCT_EXISTS_ATTACH) {
             rc = join_existing(s, &key, spec, ret);
-            if (rc != -ZCT_ENOTFOUND || tries > 20)
+            if (rc != -ZCT_ENOTFOUND)
                 break;
+            if (tries > 20) {
+                rc = fail(ZCT_EBUSY, "tensor '%s' comes and goes faster than it can be joined", name);
+                break;
+            }
         }
         rc = name ? name_check_free(s, &key, &o) : 0;
         if (rc == 0)
@@ -156,7 +161,7 @@ int zct_create(zct_store *s, const char *name, const zct_spec *spec, const void 
         }
         break;
     }
-    if (nbytes > MiB)
+    if (rc >= 0 && nbytes > MiB)
         trim_surplus(s);
     return checked(s, rc);
 }

@@ -21,7 +21,7 @@ static int check_type(const zct_dtype *t)
     bool packed = t->itemsize == 0;
     if (!memchr(t->name, 0, sizeof t->name))
         return fail(ZCT_EINVAL, "a dtype's name has at most 31 bytes");
-    if (t->code == ZCT_BLOCK && (t->block_elems == 0 || t->block_bytes == 0))
+    if (t->code == ZCT_BLOCK && (t->block_elems == 0 || t->block_bytes == 0)) /* and see spec_check */
         return fail(ZCT_EINVAL, "dtype '%s' says block and has no block size", t->name);
     if (t->code != ZCT_BLOCK && packed && t->code < 0x80 && (t->bits == 0 || t->lanes == 0 || t->bits >= 8))
         return fail(ZCT_EINVAL, "dtype '%s' has no item size", t->name);
@@ -69,6 +69,9 @@ int spec_check(const zct_spec *spec, uint64_t *ret_nbytes)
         none |= spec->shape[i] == 0;
         over |= __builtin_mul_overflow(elements, (uint64_t)(spec->shape[i] ? spec->shape[i] : 1), &elements);
     }
+    if (spec->dtype.code == ZCT_BLOCK && !none && elements % spec->dtype.block_elems)
+        return fail(ZCT_EINVAL, "%llu elements are no whole number of blocks of %u", (unsigned long long)elements,
+                    spec->dtype.block_elems);
     uint64_t nbytes = none ? 0 : type_bytes(&spec->dtype, elements);
     if (over || elements > 1ull << 62 || nbytes > 1ull << 62)
         return fail(ZCT_EINVAL, "the shape has more elements than memory can have");
