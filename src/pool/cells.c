@@ -62,6 +62,9 @@ static int new_chunk(struct zct_store *s, uint64_t *ret_page, struct pool_want *
     fill_words(mask_of(s, page), 0, CHUNK_PAGES);
     put_relaxed(chunkfree(s, page / CHUNK_PAGES), CHUNK_CELLS);
     bits_set(chunkmap(s), page / CHUNK_PAGES, 1);
+    for (unsigned class = 0; class < SEARCH_CELLS; class++) /* it may lie before where they search */
+        if (page < get_relaxed(&s->words->from_cells[class]))
+            put_relaxed(&s->words->from_cells[class], (uint32_t)page);
     /* its pages are free again, as cells */
     put_relaxed(&s->words->warm_free, get_relaxed(&s->words->warm_free) + pool_count_reserved(s, page, CHUNK_PAGES));
     *ret_page = page;
@@ -97,7 +100,10 @@ int cells_take(struct zct_store *s, unsigned cells, uint64_t *ret_ext, struct po
 
 void cells_give(struct zct_store *s, uint64_t ext)
 {
-    uint64_t page = ext_page(ext), chunk = page / CHUNK_PAGES, mask = get_relaxed(mask_of(s, page)) & ~ext_mask(ext);
+    uint64_t page = ext_page(ext), chunk = page / CHUNK_PAGES;
+    if (page >= pages_high(s) || !chunk_is_cut(s, page)) /* a rebuild left it out: it overlaps another */
+        return;
+    uint64_t mask = get_relaxed(mask_of(s, page)) & ~ext_mask(ext);
     unsigned free_cells = get_relaxed(chunkfree(s, chunk)) + ext_cells(ext);
     put_relaxed(mask_of(s, page), mask);
     put_relaxed(chunkfree(s, chunk), (uint16_t)free_cells);
