@@ -28,7 +28,7 @@ int member_scan(struct zct_store *s, int fd, unsigned p)
 int member_dead(struct zct_store *s, unsigned p)
 {
     if (p >= s->g.members)
-        return 0;
+        return 1; /* no process has such a slot: a corrupt word must not stop everybody */
     struct slot *slot = slot_at(s, p);
     if (!control_page_present(s, offset_of(s, slot)))
         return 1;

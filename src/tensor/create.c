@@ -71,8 +71,11 @@ static int claim(struct zct_store *s, deadline limit, uint32_t *ret_t)
             rc = hold_claim(s, t);
         if (rc < 0)
             return rc;
-        if (rc == 0)
+        if (rc == 0) { /* a sibling is backing off from its last tenant */
+            or_sc(free_word(s, t), bit_of(t));
+            spin_pause();
             continue;
+        }
         rc = al_lock(s, limit);
         if (rc < 0) {
             hold_unclaim(s, t);
