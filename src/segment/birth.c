@@ -135,6 +135,11 @@ static int birth_by_rename(const char *path, const char *directory, const zct_st
         int rc = bytelock_try(fd, LOCK_BORN, LOCK_EXCLUSIVE);
         if (rc == 0)
             rc = os_fstat(fd, &st);
+        if (rc < 0 && rc != -EAGAIN) {
+            (void)os_unlink(temporary);
+            os_close(fd);
+            return rc;
+        }
         if (rc < 0 || st.links == 0) { /* a sweeper took us for dead before we had the lock */
             os_close(fd);
             continue;
