@@ -190,8 +190,8 @@ static int map_control(struct zct_store *s, int fd, bool writable)
         s->control = os_map_shared(s->reservation, fd, 0, s->g.control_size, writable ? OS_WRITE : OS_READ, &err);
     if (!s->control)
         return fail_os(ZCT_ENOMEM, err,
-                       "cannot map %llu bytes of bookkeeping of store '%s'; raise RLIMIT_AS or make the store with fewer "
-                       "max_names",
+                       "cannot map %llu bytes of bookkeeping of store '%s'; raise RLIMIT_AS or RLIMIT_MEMLOCK (it counts under "
+                       "mlockall), or make the store with a smaller capacity= or fewer max_names",
                        (unsigned long long)s->g.control_size, s->name);
     os_not_in_core(s->control, s->g.control_size);
     s->words = REGION(s, struct words, HEADER_WORDS);
