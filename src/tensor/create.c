@@ -55,6 +55,7 @@ static int fail_names(struct zct_store *s)
 static int claim(struct zct_store *s, deadline limit, uint32_t *ret_t)
 {
     bool rescanned = false;
+    unsigned lost = 0;
     for (;;) {
         uint32_t t = pick(s);
         if (t == NO_DESC) {
@@ -71,9 +72,14 @@ static int claim(struct zct_store *s, deadline limit, uint32_t *ret_t)
             rc = hold_claim(s, t);
         if (rc < 0)
             return rc;
-        if (rc == 0) { /* a sibling is backing off from its last tenant */
+        if (rc == 0) { /* a sibling is backing off from its last tenant, or claims it and waits for AL */
             or_sc(free_word(s, t), bit_of(t));
             spin_pause();
+            if (++lost < 100)
+                continue;
+            if (deadline_left(limit) == 0)
+                return fail(ZCT_EBUSY, "store '%s' is held by another thread of this process", s->name);
+            clock_nap(20000);
             continue;
         }
         rc = al_lock(s, limit);
