@@ -146,7 +146,7 @@ int zct_create(zct_store *s, const char *name, const zct_spec *spec, const void 
             break;
         deadline limit = deadline_in(o.timeout_ns);
         int replaced = rc;
-        rc = name ? name_give(s, t, &key, &o, limit) : name_none(s, t, o.sealed != 0, limit);
+        rc = name ? name_give(s, t, &key, &o, limit, NULL, 0) : name_none(s, t, o.sealed != 0, limit);
         if (rc < 0)
             create_undo(s, t);
         if (rc == -ZCT_EEXISTS && o.exists == ZCT_EXISTS_ATTACH)
@@ -166,33 +166,6 @@ int zct_create(zct_store *s, const char *name, const zct_spec *spec, const void 
     return checked(s, rc);
 }
 
-/* A nameless tensor with an aux block too small for its name gets another one. */
-static int make_room_for_name(struct zct_store *s, uint32_t t, const zct_spec *spec, const struct key *key, deadline limit)
-{
-    struct desc *d = desc_at(s, t);
-    uint64_t bytes = spec_aux_bytes(spec, key->length), aux = 0;
-    if (bytes <= (uint64_t)aux_units(get_relaxed(&d->aux)) * AUX_UNIT && key->length <= NAME_INLINE)
-        return 0;
-    for (;;) {
-        int rc = al_lock(s, limit);
-        if (rc < 0)
-            return rc;
-        rc = get_relaxed(&d->sender) ? fail(ZCT_ENOTWHOLE, "handles of the block are in flight") : aux_take(s, bytes, &aux);
-        if (rc == 0) {
-            uint64_t old = get_relaxed(&d->aux);
-            put_release(&d->aux, aux);
-            aux_give(s, old);
-        }
-        al_unlock(s);
-        if (rc == 0)
-            return 0;
-        if (rc == -ZCT_EFULL)
-            return fail_full(s, "a name", bytes);
-        if (rc != -EAGAIN || (rc = aux_reserve(s, aux)) < 0)
-            return rc;
-    }
-}
-
 static int publish_desc(struct zct_store *s, uint32_t t, const zct_spec *spec, uint64_t nbytes, const char *name,
                         const zct_create_options *options)
 {
@@ -203,14 +176,9 @@ static int publish_desc(struct zct_store *s, uint32_t t, const zct_spec *spec, u
         rc = name ? key_make(&key, name, strlen(name)) : fail(ZCT_EINVAL, "a publish needs a name");
     if (rc == 0)
         rc = name_check_free(s, &key, &o);
-    deadline limit = deadline_in(o.timeout_ns);
-    if (rc == 0)
-        rc = make_room_for_name(s, t, spec, &key, limit);
     if (rc < 0)
         return rc;
-    if (get_sc(&desc_at(s, t)->sender) == 0)
-        meta_write(s, desc_at(s, t), spec, nbytes, key.length);
-    rc = name_give(s, t, &key, &o, limit);
+    rc = name_give(s, t, &key, &o, deadline_in(o.timeout_ns), spec, nbytes);
     if (rc == -ZCT_EEXISTS && o.exists == ZCT_EXISTS_ATTACH)
         rc = fail(ZCT_EEXISTS, "tensor '%s' is there already: attach to it", name);
     return rc;

@@ -187,10 +187,41 @@ static int fail_not_alone(void)
     return fail(ZCT_ENOTWHOLE, "the block is held by another process and cannot be sealed in place");
 }
 
-/* One attempt under AL. Positive: a note. -EAGAIN: *fd is wanted, or the index must grow to *log2. */
-static int give_locked(struct zct_store *s, uint32_t t, const struct key *key, const zct_create_options *o, int fd,
-                       unsigned *log2, uint32_t *ret_old)
+/* What give_locked must have, got without AL: the index's size, aux memory, a descriptor of the file. */
+struct wants { unsigned log2; bool aux; uint64_t aux_block; int fd; };
+
+/* A publish, before it is announced: is it still a nameless block, and can it be described as the spec says? */
+static int describe(struct zct_store *s, uint32_t t, const struct key *key, const zct_spec *spec, uint64_t nbytes,
+                    struct wants *wants)
 {
+    struct desc *d = desc_at(s, t);
+    uint64_t bytes = spec_aux_bytes(spec, key->length), old = get_relaxed(&d->aux), aux = 0;
+    bool room = bytes <= (uint64_t)aux_units(old) * AUX_UNIT && key->length <= NAME_INLINE;
+    if (st_state(get_sc(&d->st)) != ST_BARE)
+        return fail(ZCT_ENOTWHOLE, "the block was published or unlinked meanwhile");
+    if (get_sc(&d->sender) != 0)
+        return room ? 0 : fail(ZCT_ENOTWHOLE, "handles of the block are in flight");
+    if (!room) {
+        int rc = aux_take(s, bytes, &aux);
+        wants->aux = rc == -EAGAIN;
+        wants->aux_block = aux;
+        if (rc < 0)
+            return rc == -ZCT_EFULL ? fail(ZCT_EFULL, "store '%s' has no room for a name of %u bytes and a shape; unlink some "
+                                                      "tensors", s->name, key->length) : rc;
+        put_release(&d->aux, aux);
+        aux_give(s, old);
+    }
+    meta_write(s, d, spec, nbytes, key->length);
+    return 0;
+}
+
+/* One attempt under AL. Positive: a note. -EAGAIN: *wants is wanted. */
+static int give_locked(struct zct_store *s, uint32_t t, const struct key *key, const zct_create_options *o,
+                       const zct_spec *spec, uint64_t nbytes, struct wants *wants, uint32_t *ret_old)
+{
+    unsigned *log2 = &wants->log2;
+    int fd = wants->fd;
+    wants->aux = false;
     *log2 = 0;
     *ret_old = NO_DESC;
     int rc = index_room(s, log2);
@@ -203,6 +234,9 @@ static int give_locked(struct zct_store *s, uint32_t t, const struct key *key, c
     uint64_t st = get_sc(&desc_at(s, t)->st);
     uint32_t old = index_find_live(s, key);
     if (old == NO_DESC) {
+        rc = spec ? describe(s, t, key, spec, nbytes, wants) : 0;
+        if (rc < 0)
+            return rc;
         if (!seal_first(s, t, st, o))
             return fail_not_alone();
         announce(s, t, NO_DESC, key, o);
@@ -220,6 +254,9 @@ static int give_locked(struct zct_store *s, uint32_t t, const struct key *key, c
         return -ZCT_EEXISTS;
     if (o->exists == ZCT_EXISTS_ERROR && fd < 0)
         return -EAGAIN;
+    rc = spec ? describe(s, t, key, spec, nbytes, wants) : 0;
+    if (rc < 0)
+        return rc;
     if (!seal_first(s, t, st, o))
         return fail_not_alone();
     announce(s, t, old, key, o);
@@ -234,29 +271,32 @@ static int give_locked(struct zct_store *s, uint32_t t, const struct key *key, c
     return o->exists == ZCT_EXISTS_ERROR ? ZCT_REPLACED : 0;
 }
 
-int name_give(struct zct_store *s, uint32_t t, const struct key *key, const zct_create_options *o, deadline limit)
+int name_give(struct zct_store *s, uint32_t t, const struct key *key, const zct_create_options *o, deadline limit,
+              const zct_spec *spec, uint64_t nbytes)
 {
-    int fd = -1, rc;
-    unsigned log2 = 0;
+    int rc;
+    struct wants wants = {.fd = -1};
     uint32_t old = NO_DESC;
     for (;;) {
         rc = al_lock(s, limit);
         if (rc < 0)
             break;
-        rc = give_locked(s, t, key, o, fd, &log2, &old);
+        rc = give_locked(s, t, key, o, spec, nbytes, &wants, &old);
         al_unlock(s);
         if (rc != -EAGAIN)
             break;
-        if (log2) {
-            rc = index_reserve(s, log2);
+        if (wants.log2) {
+            rc = index_reserve(s, wants.log2);
+        } else if (wants.aux) {
+            rc = aux_reserve(s, wants.aux_block);
         } else {
-            fd = store_file(s, false);
-            rc = fd < 0 ? fd : 0;
+            wants.fd = store_file(s, false);
+            rc = wants.fd < 0 ? wants.fd : 0;
         }
         if (rc < 0)
             break;
     }
-    os_close(fd);
+    os_close(wants.fd);
     if (rc == -ZCT_EEXISTS && o->exists == ZCT_EXISTS_ERROR)
         return fail_exists(s, old, key);
     if (rc < 0)

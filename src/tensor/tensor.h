@@ -92,8 +92,10 @@ void store_unuse(struct zct_store *s, uint64_t what);
 
 int create_alloc(struct zct_store *s, const zct_spec *spec, uint64_t nbytes, const struct key *key, deadline limit,
                  uint32_t *ret_desc);
-/* Give an ALLOC or BARE descriptor of ours (held) a name: C1..C5. Notes as zct_create. */
-int name_give(struct zct_store *s, uint32_t t, const struct key *key, const zct_create_options *o, deadline limit);
+/* Give an ALLOC descriptor of ours (held) a name: C1..C5. Notes as zct_create. With `spec`, a publish: the descriptor must be
+ * BARE, and becomes what the spec says unless handles of it were made; -ZCT_ENOTWHOLE if that cannot be. */
+int name_give(struct zct_store *s, uint32_t t, const struct key *key, const zct_create_options *o, deadline limit,
+              const zct_spec *spec, uint64_t nbytes);
 /* ALLOC -> BARE under AL. */
 int name_none(struct zct_store *s, uint32_t t, bool sealed, deadline limit);
 /* Under AL: end those that create_undo had to keep; their holds are to be dropped after it. ret_descs: UNDO_MOST. */
