@@ -47,11 +47,21 @@ static int copy_row(struct zct_store *s, unsigned q)
     return 0;
 }
 
+static bool slot_is_free(struct zct_store *s)
+{
+    uint64_t any = 0;
+    for (unsigned i = 0; i < FREESLOT_WORDS; i++)
+        any |= get_relaxed(&s->words->freeslot[i]);
+    return any != 0;
+}
+
 static void prepare_store(struct zct_store *s)
 {
     s->fork_child_slot = -1;
     if (pv_get(&s->state) != STORE_MEMBER || !process_may_call())
         return;
+    if (!slot_is_free(s)) /* children that were forked and then called exec left them used */
+        (void)reap_all(s, deadline_in(0));
     plock_lock(&s->reap_lock);
     for (int i = 0; i < STRIPES; i++)
         plock_lock(&s->stripes[i].lock);
