@@ -19,6 +19,35 @@ static const char help[] =
 
 static const char *plural(unsigned count, const char *one, const char *many) { return count == 1 ? one : many; }
 
+/* What is there, seen without joining. On failure the sentence has been said. */
+static int look(const struct target *target, zct_store_stats *ret_stats)
+{
+    zct_store *store;
+    int result = target_observe(target, &store);
+
+    if (result < 0)
+        return result;
+    ret_stats->size = sizeof *ret_stats;
+    result = zct_store_stats_get(store, ret_stats);
+    if (result < 0)
+        err_library(result);
+    zct_store_close(store);
+    return result;
+}
+
+/* To join may reap already: what counts is the difference to what was there before. */
+static void count_from(const zct_store_stats *before, zct_store *store, zct_gc_result *result)
+{
+    zct_store_stats after = {.size = sizeof after};
+
+    if (zct_store_stats_get(store, &after) < 0)
+        return;
+    if (after.reaped > before->reaped + result->members)
+        result->members = (uint32_t)(after.reaped - before->reaped);
+    if (before->names > after.names + result->tensors)
+        result->tensors = before->names - after.names;
+}
+
 int command_gc(int argc, char **argv, struct target *target)
 {
     static const struct option options[] = {
@@ -28,6 +57,7 @@ int command_gc(int argc, char **argv, struct target *target)
     };
     zct_gc_options how = {.size = sizeof how};
     zct_gc_result result = {.size = sizeof result};
+    zct_store_stats before;
     bool aged = false, over;
     zct_store *store;
     int option, code;
@@ -45,9 +75,11 @@ int command_gc(int argc, char **argv, struct target *target)
         return err_usage("gc", "gc: takes no names; zct rm removes by name");
     if (aged && (how.flags & ZCT_GC_UNHELD) == 0)
         return err_usage("gc", "gc: --older-than goes with --unheld: what dead processes held is returned at any age");
-    if (target_join(target, &store) < 0)
+    if (look(target, &before) < 0 || target_join(target, &store) < 0)
         return EXIT_CANNOT;
     code = zct_store_gc(store, &how, &result);
+    if (code >= 0)
+        count_from(&before, store, &result);
     if (code < 0) {
         err_library(code);
     } else if (target->json) {

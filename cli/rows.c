@@ -7,7 +7,7 @@ struct row {
     zct_dtype dtype;
     uint64_t nbytes, offset, extent_bytes, generation, serial;
     int64_t birth_ns;
-    uint32_t holders, handles, index;
+    uint32_t holders, handles, index, descriptor_len, metadata_len;
     int32_t ndim, order, lifetime, sealed, state;
     int64_t dims[]; /* ndim extents, ndim strides, then the name with its NUL */
 };
@@ -44,6 +44,8 @@ bool rows_add(struct rows *rows, const zct_stat *stat)
         .holders = stat->holders,
         .handles = stat->handles,
         .index = stat->index,
+        .descriptor_len = stat->descriptor_len,
+        .metadata_len = stat->metadata_len,
         .ndim = (int32_t)ndim,
         .order = stat->order,
         .lifetime = stat->lifetime,
@@ -75,6 +77,8 @@ void rows_get(const struct rows *rows, size_t index, zct_stat *ret_stat)
     ret_stat->holders = row->holders;
     ret_stat->handles = row->handles;
     ret_stat->index = row->index;
+    ret_stat->descriptor_len = row->descriptor_len;
+    ret_stat->metadata_len = row->metadata_len;
     ret_stat->ndim = row->ndim;
     ret_stat->order = row->order;
     ret_stat->lifetime = row->lifetime;

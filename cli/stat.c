@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "blobs.h"
 #include "holder.h"
 #include "json.h"
 #include "out.h"
@@ -18,7 +19,8 @@ static const char help[] =
     "references that were not taken yet. Without NAME: the store, its use and its members.\n" TARGET_HELP "\n"
     "Exit: 0; 1 if a NAME is not there; 2 if the store cannot be opened.\n";
 
-static void text_tensor(zct_store *store, const zct_stat *stat, const zct_holder *holders, int count)
+static void text_tensor(zct_store *store, const zct_stat *stat, const struct blobs *blobs, const zct_holder *holders,
+                        int count)
 {
     static char name[TEXT_ESCAPED(ZCT_MAX_NAME)], shape[TENSOR_SHAPE_SIZE];
     char dtype[64], size[QUANTITY_SIZE], when[QUANTITY_SIZE], age[QUANTITY_SIZE];
@@ -41,6 +43,7 @@ static void text_tensor(zct_store *store, const zct_stat *stat, const zct_holder
     out_fmt("  born        %s, %s ago\n", quantity_local_time(when, stat->birth_ns),
             quantity_span(age, quantity_now() - stat->birth_ns));
     out_fmt("  lifetime    %s%s\n", tensor_lifetime(stat), stat->sealed ? ", sealed: attached read-only" : "");
+    blobs_text(blobs);
     out_fmt("  held by     %u process%s", stat->holders, stat->holders == 1 ? "" : "es");
     if (stat->handles > 0)
         out_fmt(", and %u reference%s in flight", stat->handles, stat->handles == 1 ? "" : "s");
@@ -52,14 +55,18 @@ static void text_tensor(zct_store *store, const zct_stat *stat, const zct_holder
 static int stat_tensor(zct_store *store, const char *name, bool json)
 {
     zct_stat stat = {.size = sizeof stat};
+    struct blobs blobs = {0};
     zct_holder *holders = NULL;
     int count = 0;
     int result = zct_stat_name(store, name, &stat);
 
     if (result >= 0)
+        result = blobs_fetch(store, &stat, &blobs);
+    if (result >= 0)
         result = count = holder_fetch(store, &stat, &holders);
     if (result < 0) {
         err_library(result);
+        blobs_free(&blobs);
         if (json) {
             json_object(NULL);
             json_text("name", name);
@@ -71,11 +78,13 @@ static int stat_tensor(zct_store *store, const char *name, bool json)
     if (json) {
         json_object(NULL);
         tensor_json(&stat);
+        blobs_json(&blobs);
         holder_json("held_by", holders, count);
         json_close();
     } else {
-        text_tensor(store, &stat, holders, count);
+        text_tensor(store, &stat, &blobs, holders, count);
     }
+    blobs_free(&blobs);
     free(holders);
     return EXIT_OK;
 }

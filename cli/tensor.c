@@ -141,4 +141,6 @@ void tensor_json(const zct_stat *stat)
     json_text("state", tensor_state(stat));
     json_uint("holders", stat->holders);
     json_uint("handles", stat->handles);
+    json_uint("descriptor_bytes", stat->descriptor_len);
+    json_uint("metadata_bytes", stat->metadata_len);
 }

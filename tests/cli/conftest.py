@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
 import tempfile
 
 import pytest
@@ -15,8 +16,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 def command_path():
     build = pathlib.Path(os.environ.get("ZCT_BUILD", ROOT / "build"))
-    candidates = [os.environ.get("ZCT_BIN"), shutil.which("zct"), build / "bin/zct", build / "meson/cli/zct"]
-    for path in candidates:
+    if "ZCT_BIN" in os.environ:
+        return os.environ["ZCT_BIN"]
+    beside_python = pathlib.Path(sys.executable).parent / "zct"
+    for path in [beside_python, shutil.which("zct"), build / "bin/zct", build / "meson/cli/zct"]:
         if path and os.path.exists(path):
             return str(path)
     pytest.skip("the command is not built: make build")

@@ -70,9 +70,10 @@ def test_rm_of_stores(zct):
 
 def test_gc_reaps_the_dead(zct):
     zct.actor().create("keeps the store")
-    for _ in range(3):
-        actor = zct.actor()
+    actors = [zct.actor() for _ in range(3)]
+    for actor in actors:
         actor.create(None, [1000])
+    for actor in actors:
         actor.kill()
     result = zct.json("gc")
     assert result["members"] == 3
@@ -80,6 +81,16 @@ def test_gc_reaps_the_dead(zct):
     assert zct.json("gc")["members"] == 0
     assert zct.names("--all") == ["keeps the store"]
     zct("check")
+
+
+def test_gc_counts_what_joining_reaped_already(zct):
+    zct.actor().create("keeps the store")
+    actor = zct.actor()
+    actor.create("its own", [5], lifetime="owner")
+    actor.kill()
+    result = zct.json("gc")
+    assert result["members"] == 1 and result["tensors"] == 1
+    assert zct.names() == ["keeps the store"]
 
 
 def test_gc_text(zct):

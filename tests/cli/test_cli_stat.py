@@ -41,6 +41,23 @@ def test_a_tensor_as_json(zct):
     assert zct.json("ls")["tensors"][0].items() <= tensor.items()
 
 
+def test_what_it_carries(zct):
+    actor = zct.actor()
+    fields = '{"fields": [["x", "float32", 0]]}'
+    actor.create("w", [5], metadata="from: caf\u00e9\n")
+    actor.create("s", [5], descriptor=fields)
+    plain, struct = zct.json("stat", "w", "s")["tensors"]
+    assert plain["metadata"] == "from: caf\u00e9\n" and plain["metadata_bytes"] == 12
+    assert plain["descriptor"] is None and plain["metadata_hex"] is None
+    assert struct["descriptor"] == fields and struct["descriptor_bytes"] == len(fields) and struct["metadata"] is None
+    assert struct["dtype"]["name"] == "struct"
+    text = zct("stat", "w", "s").stdout
+    assert "metadata    from: caf\u00e9\\n\n" in text and "fields      " + fields in text
+    actor.create("long", metadata="m" * 65535)
+    assert zct.json("stat", "long")["tensors"][0]["metadata"] == "m" * 65535
+    assert "65535 bytes; --json has them all" in zct("stat", "long").stdout
+
+
 def test_where_it_lies(zct):
     """offset and nbytes lead to the payload in the file, page-aligned for a page or more."""
     zct.actor().create("w", [4096])

@@ -63,9 +63,7 @@ def test_wrong_usage_is_a_sentence_and_code_2(zct, arguments):
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    "command", [["ls"], ["stat"], ["stat", "w"], ["rm", "w"], ["gc"], ["trim"], ["check"]], ids=" ".join
-)
+@pytest.mark.parametrize("command", [["ls"], ["stat"], ["stat", "w"], ["rm", "w"], ["gc"], ["trim"], ["check"]], ids=" ".join)
 def test_no_store_is_code_2_and_makes_none(zct, command):
     done = zct(*command, code=2)
     assert done.stdout == ""
@@ -127,8 +125,6 @@ def test_closed_standard_descriptors_harm_no_store(zct):
     zct.actor().create("w", [4])
     for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
         for command in ("ls", "gc", "rm nothing", "trim"):
-            subprocess.run(
-                ["sh", "-c", f"exec {zct.path} {command} {closed}"], env=zct.env, capture_output=True, timeout=60
-            )
+            subprocess.run(["sh", "-c", f"exec {zct.path} {command} {closed}"], env=zct.env, capture_output=True, timeout=60)
     zct("check")
     assert zct.names() == ["w"]

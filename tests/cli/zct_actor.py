@@ -103,10 +103,25 @@ class Member:
             raise OSError(-result, self.zct.zct_last_error().decode(errors="replace"))
         return result
 
-    def create(self, name, shape=(), lifetime="persistent", sealed=False, order="C", exists="error", big_endian=False):
+    def create(
+        self,
+        name,
+        shape=(),
+        lifetime="persistent",
+        sealed=False,
+        order="C",
+        exists="error",
+        big_endian=False,
+        metadata="",
+        descriptor="",
+    ):
         shape = list(shape)
         dtype = Dtype(code=2, bits=32, lanes=1, itemsize=4, big_endian=big_endian, name=b"float32")
         spec = Spec(size=ctypes.sizeof(Spec), dtype=dtype, ndim=len(shape), order=ORDERS[order])
+        if descriptor:
+            spec.dtype.code, spec.dtype.bits, spec.dtype.name = 0x84, 0, b"struct"
+            spec.descriptor, spec.descriptor_len = descriptor.encode(), len(descriptor.encode())
+        spec.metadata, spec.metadata_len = metadata.encode(), len(metadata.encode())
         spec.shape = (ctypes.c_int64 * MAX_DIMS)(*shape)
         options = CreateOptions(
             size=ctypes.sizeof(CreateOptions),
@@ -118,9 +133,7 @@ class Member:
         tensor = ctypes.c_void_p()
         raw = name.encode("utf-8", "surrogateescape") if name is not None else None
         note = self.did(
-            self.zct.zct_create(
-                self.store, raw, ctypes.byref(spec), None, None, ctypes.byref(options), ctypes.byref(tensor)
-            )
+            self.zct.zct_create(self.store, raw, ctypes.byref(spec), None, None, ctypes.byref(options), ctypes.byref(tensor))
         )
         self.tensors.setdefault(name, []).append(tensor)
         return note
@@ -179,7 +192,7 @@ class Actor:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=env,
+            env={**env, "ZCT_LIB": library_path()},
         )
         self.pid = self._ask({"store": store, "capacity": capacity, "max_names": max_names})
 
