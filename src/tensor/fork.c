@@ -49,10 +49,12 @@ static int copy_row(struct zct_store *s, unsigned q)
 
 static bool slot_is_free(struct zct_store *s)
 {
-    uint64_t any = 0;
-    for (unsigned i = 0; i < FREESLOT_WORDS; i++)
-        any |= get_relaxed(&s->words->freeslot[i]);
-    return any != 0;
+    for (unsigned p = 0; p < s->g.members; p++) {
+        struct slot *slot = slot_at(s, p);
+        if (!control_page_present(s, offset_of(s, slot)) || !get_acquire(&slot->used))
+            return true;
+    }
+    return false;
 }
 
 static void prepare_store(struct zct_store *s)
