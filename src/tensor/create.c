@@ -90,13 +90,15 @@ static int claim(struct zct_store *s, deadline limit, uint32_t *ret_t)
         }
         struct desc *d = desc_at(s, t);
         uint64_t st = get_sc(&d->st);
+        if (get_relaxed(&s->words->desc_high) <= t) /* also for one that is used: the mark was wrong then */
+            put_release(&s->words->desc_high, t + 1u);
         if (st_state(st) != ST_FREE) { /* another one was quicker */
             al_unlock(s);
             hold_unclaim(s, t);
+            if (++lost > 1000 && deadline_left(limit) == 0)
+                return fail(ZCT_EBUSY, "no free descriptor of store '%s' could be had in time; run 'zct check'", s->name);
             continue;
         }
-        if (get_relaxed(&s->words->desc_high) <= t)
-            put_release(&s->words->desc_high, t + 1u);
         put_relaxed(&d->next, 0);
         put_relaxed(&d->prev, 0);
         put_relaxed(&d->kind, 0);
