@@ -25,6 +25,11 @@ import zero_copy_tensor_ipc as zct  # noqa: E402
 TIMEOUT = 120  # of any one child: a watchdog, no measurement
 
 
+def pytest_configure(config):
+    # BLAS has its threads; the children here call none of it
+    config.addinivalue_line("filterwarnings", "ignore:This process .* is multi-threaded:DeprecationWarning")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _clean_up():
     yield
