@@ -26,6 +26,7 @@ import xml.etree.ElementTree as xml
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PYTHON_TIMEOUT = 300
 SHOWN_LINES = 150
+STRAY_PATIENCE = 5
 LINE = re.compile(r"^(ok|not ok|skip)\s+(.*)$")
 
 
@@ -166,24 +167,22 @@ def python_jobs(python, paths, logs, more):
 # ---- running ----
 
 
-def group_lives(group):
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    # Zombies count for killpg, not for us.
+def group_members(group):
+    """The living processes of a process group, in words. Zombies are nobody's fault."""
+    members = []
     for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                with open(f"/proc/{entry}/stat", encoding="utf-8", errors="replace") as file:
-                    fields = file.read().rpartition(")")[2].split()
-            except OSError:
+        if not entry.isdigit():
+            continue
+        try:
+            with open(f"/proc/{entry}/stat", encoding="utf-8", errors="replace") as file:
+                fields = file.read().rpartition(")")[2].split()
+            if fields[0] in "ZX" or int(fields[2]) != group:
                 continue
-            if fields[0] not in "ZX" and int(fields[2]) == group:
-                return True
-    return False
+            with open(f"/proc/{entry}/cmdline", encoding="utf-8", errors="replace") as file:
+                members.append(f"{entry} ({fields[0]}) {file.read(200).replace(chr(0), ' ').strip()}")
+        except OSError:
+            continue
+    return members
 
 
 def stop(process):
@@ -225,10 +224,11 @@ def run(job, environment, logs):
             except subprocess.TimeoutExpired:
                 late = True
                 stop(process)
-            patience = time.monotonic() + 2
-            while group_lives(process.pid) and time.monotonic() < patience:
+            patience = time.monotonic() + STRAY_PATIENCE
+            strays = group_members(process.pid)
+            while strays and time.monotonic() < patience:
                 time.sleep(0.05)
-            strays = group_lives(process.pid)
+                strays = group_members(process.pid)
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
         with open(job.log, encoding="utf-8", errors="replace") as log:
@@ -239,7 +239,7 @@ def run(job, environment, logs):
         else:
             job.count(process.returncode, text)
             if strays:
-                job.troubles.append("left processes behind")
+                job.troubles.append("left processes behind: " + "; ".join(strays[:5]))
             left = sorted(os.listdir(stores))
             if left:
                 job.troubles.append("left in the store directory: " + ", ".join(left[:5]))
