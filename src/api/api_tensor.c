@@ -285,7 +285,7 @@ int zct_unlink(zct_store *s, const char *name)
 int zct_tensor_is_maker(const zct_tensor *a)
 {
     struct zct_store *s = a->store;
-    return a->made && a->slot_gen == s->slot_gen &&
+    return a->made && process_may_call() && pv_get(&s->state) == STORE_MEMBER && a->slot_gen == s->slot_gen &&
            get_relaxed(&desc_at(s, a->desc)->maker) == who_make(s->slot, s->slot_gen);
 }
 
