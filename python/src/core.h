@@ -111,7 +111,8 @@ void zpy_log(int level, const char *message);
 int zpy_dtype_from_descr(PyArray_Descr *descr, zct_dtype *ret_dtype);
 /* New reference to the NumPy dtype for a stored one; NULL with TypeError for what NumPy does not have. */
 PyArray_Descr *zpy_descr_from_dtype(const zct_dtype *dtype);
-int64_t zpy_descr_size(PyArray_Descr *descr); /* bytes of an element, with the headers of any NumPy */
+/* Bytes of an element, with the headers of any NumPy. */
+int64_t zpy_descr_size(PyArray_Descr *descr);
 /* A dtype argument; NULL and None give `fallback` (may be NULL). New reference in *ret_descr. */
 int zpy_to_descr(PyObject *obj, PyArray_Descr *fallback, PyArray_Descr **ret_descr);
 
@@ -148,7 +149,7 @@ extern PyMethodDef zpy_tensor_result_methods[]; /* results.c */
 /* The hold of a SharedTensor that is open; NULL with ClosedError, or ValueError if it is not in a store. */
 zpy_hold *zpy_open_hold(PyObject *tensor, const char *what);
 
-/* ---- stores.c, store.c, store_calls.c --------------------------------------------------------------------------------------- */
+/* ---- stores.c, store.c, store_calls.c ------------------------------------------------------------------------------ */
 
 typedef struct zpy_store {
     PyObject_HEAD
@@ -194,7 +195,7 @@ PyObject *zpy_stats(const zct_store_stats *stats);
 PyObject *zpy_gc_record(const zct_gc_result *result);
 PyObject *zpy_list_stores(const char *directory);
 
-/* ---- the calls: attach.c, create.c, make.c, handle.c, allocator.c --------------------------------------------- */
+/* ---- the calls: attach.c, create.c, make.c, handle.c, pickling.c, allocator.c --------------------------------------------- */
 
 /* What a new tensor shall be, beside its bytes. */
 typedef struct zpy_wish {
@@ -233,6 +234,10 @@ PyObject *zpy_empty_like(PyObject *self, PyObject *const *args, Py_ssize_t nargs
 
 int zpy_handle_init(PyObject *module);
 PyObject *zpy_handle_new(PyObject *tensor);
+PyObject *zpy_handle_attach(PyObject *handle, int mode);
+PyObject *zpy_handle_state(PyObject *handle); /* what is pickled; from now on its ticket is not taken back */
+PyObject *zpy_handle_from_state(PyObject *state);
+PyObject *zpy_handle_reduce(PyObject *handle, PyObject *ignored); /* pickling.c */
 PyObject *zpy_rebuild_handle(PyObject *self, PyObject *args);
 PyObject *zpy_rebuild_tensor(PyObject *self, PyObject *args);
 void zpy_register_pickling(void); /* with multiprocessing's pickler; at the first store */

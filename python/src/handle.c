@@ -1,5 +1,4 @@
-/* handle.c - Handle: a reference to a tensor, or to a part of one, that can be sent to another process; and pickling by
- * reference inside multiprocessing, which sends one.
+/* handle.c - Handle: a reference to a tensor, or to a part of one, that can be sent to another process.
  *
  * Making a handle puts a ticket in flight that keeps the tensor alive. A handle that was never pickled takes its ticket
  * back when it is dropped; one that was pickled cannot know where its bytes are.
@@ -132,7 +131,8 @@ static PyObject *attach_part(zct_tensor *tensor, PyObject *part) {
     return result;
 }
 
-static PyObject *attach_handle(handle_object *self, int mode) {
+PyObject *zpy_handle_attach(PyObject *obj, int mode) {
+    handle_object *self = (handle_object *)obj;
     zpy_use use;
     if (zpy_use_handle(self->store, self->path, &use) < 0)
         return NULL;
@@ -158,37 +158,22 @@ static PyObject *handle_attach(PyObject *self, PyObject *const *args, Py_ssize_t
     int mode;
     if (zpy_parse(&sig, args, nargs, kwnames, out) < 0 || zpy_to_mode(out[0], &mode) < 0)
         return NULL;
-    return attach_handle((handle_object *)self, mode);
+    return zpy_handle_attach(self, mode);
 }
 
-/* ---- pickling -------------------------------------------------------------------------------------------------- */
+/* ---- its bytes ------------------------------------------------------------------------------------------------ */
 
-static PyObject *state(handle_object *self) {
+PyObject *zpy_handle_state(PyObject *obj) {
+    handle_object *self = (handle_object *)obj;
     self->sent = true;
     return Py_BuildValue("y#OOO", (char *)&self->raw, (Py_ssize_t)sizeof self->raw, self->path, self->name, self->part);
 }
 
-/* (rebuild function of _core, state) */
-static PyObject *reduced(const char *function, handle_object *self) {
-    PyObject *module = PyImport_ImportModule("zero_copy_tensor_ipc._core");
-    PyObject *rebuild = module ? PyObject_GetAttrString(module, function) : NULL;
-    PyObject *args = rebuild ? state(self) : NULL;
-    PyObject *result = args ? PyTuple_Pack(2, rebuild, args) : NULL;
-    Py_XDECREF(module);
-    Py_XDECREF(rebuild);
-    Py_XDECREF(args);
-    return result;
-}
-
-static PyObject *handle_reduce(PyObject *self, PyObject *Py_UNUSED(ignored)) {
-    return reduced("_rebuild_handle", (handle_object *)self);
-}
-
-PyObject *zpy_rebuild_handle(PyObject *Py_UNUSED(self), PyObject *args) {
+PyObject *zpy_handle_from_state(PyObject *args) {
     const char *bytes;
     Py_ssize_t size;
     PyObject *path, *name, *part;
-    if (!PyArg_ParseTuple(args, "y#UUO:_rebuild_handle", &bytes, &size, &path, &name, &part))
+    if (!PyArg_ParseTuple(args, "y#UUO:Handle", &bytes, &size, &path, &name, &part))
         return NULL;
     if (size != (Py_ssize_t)sizeof(zct_handle) || !(part == Py_None || PyTuple_Check(part))) {
         PyErr_Format(PyExc_ValueError, "the handle is damaged: it has %zd bytes instead of %zu", size, sizeof(zct_handle));
@@ -206,50 +191,6 @@ PyObject *zpy_rebuild_handle(PyObject *Py_UNUSED(self), PyObject *args) {
     handle->part = part;
     handle->sent = true; /* not ours to take back */
     return (PyObject *)handle;
-}
-
-PyObject *zpy_rebuild_tensor(PyObject *self, PyObject *args) {
-    PyObject *handle = zpy_rebuild_handle(self, args);
-    PyObject *tensor = handle ? attach_handle((handle_object *)handle, ZCT_MODE_DEFAULT) : NULL;
-    Py_XDECREF(handle);
-    return tensor;
-}
-
-/* For ForkingPickler: a tensor of a store goes as a handle, what is private by value. */
-PyObject *zpy_reduce_by_reference(PyObject *Py_UNUSED(self), PyObject *tensor) {
-    zpy_hold *hold = zpy_hold_of(tensor);
-    if (hold && hold->view->mode != ZCT_MODE_COW) {
-        PyObject *handle = zpy_handle_new(tensor);
-        PyObject *result = handle ? reduced("_rebuild_tensor", (handle_object *)handle) : NULL;
-        Py_XDECREF(handle);
-        return result;
-    }
-    PyObject *numpy = PyImport_ImportModule("numpy");
-    PyObject *asarray = numpy ? PyObject_GetAttrString(numpy, "asarray") : NULL;
-    PyObject *plain = asarray ? zpy_plain(tensor) : NULL;
-    PyObject *result = plain ? Py_BuildValue("O(O)", asarray, plain) : NULL;
-    Py_XDECREF(numpy);
-    Py_XDECREF(asarray);
-    Py_XDECREF(plain);
-    return result;
-}
-
-void zpy_register_pickling(void) {
-    static bool done;
-    if (done)
-        return;
-    done = true;
-    PyObject *core = PyImport_ImportModule("zero_copy_tensor_ipc._core");
-    PyObject *reducer = core ? PyObject_GetAttrString(core, "_reduce_by_reference") : NULL;
-    PyObject *reduction = reducer ? PyImport_ImportModule("multiprocessing.reduction") : NULL;
-    PyObject *pickler = reduction ? PyObject_GetAttrString(reduction, "ForkingPickler") : NULL;
-    PyObject *result = pickler ? PyObject_CallMethod(pickler, "register", "OO", (PyObject *)zpy.tensor_type, reducer) : NULL;
-    Py_XDECREF(core);
-    Py_XDECREF(reducer);
-    Py_XDECREF(reduction);
-    Py_XDECREF(pickler);
-    Py_XDECREF(result);
-    PyErr_Clear(); /* a Python without multiprocessing: nothing to register with */
 }
 
 /* ---- the type ---------------------------------------------------------------------------------------------------- */
@@ -279,7 +220,7 @@ static PyGetSetDef attributes[] = {
 
 static PyMethodDef methods[] = {
     {"attach", ZPY_FAST(handle_attach), METH_FASTCALL | METH_KEYWORDS, DOC_HANDLE_ATTACH},
-    {"__reduce__", handle_reduce, METH_NOARGS, NULL},
+    {"__reduce__", zpy_handle_reduce, METH_NOARGS, NULL},
     {NULL}};
 
 static PyType_Slot slots[] = {

@@ -1,11 +1,12 @@
-from types import TracebackType
-from typing import Any, List, Optional, Tuple, Type, Union, final
-
 import os
-from typing_extensions import Literal, SupportsIndex
+import sys
+from types import TracebackType
+from typing import Any, List, Optional, Tuple, Type, Union
 
 import numpy as np
 import numpy.typing as npt
+from _typeshed import structseq
+from typing_extensions import Final, Literal, SupportsIndex, final
 
 _Shape = Union[SupportsIndex, "Tuple[SupportsIndex, ...]", List[int]]
 _Mode = Optional[Literal["r", "r+", "c"]]
@@ -37,6 +38,7 @@ class WriterDiedError(Error, RuntimeError): ...
 
 @final
 class SharedTensor(np.ndarray[Any, np.dtype[Any]]):
+    def __array_prepare__(self, *args: Any) -> Any: ...
     @property
     def name(self) -> Optional[str]: ...
     @property
@@ -77,7 +79,9 @@ class Handle:
     def attach(self, mode: _Mode = None) -> SharedTensor: ...
 
 @final
-class TensorInfo(Tuple[str, Any, Tuple[int, ...], int, int, int]):
+class TensorInfo(structseq[Any], Tuple[str, Any, Tuple[int, ...], int, int, int]):
+    if sys.version_info >= (3, 10):
+        __match_args__: Final = ("name", "dtype", "shape", "nbytes", "generation", "holders")
     @property
     def name(self) -> str: ...
     @property
@@ -100,7 +104,24 @@ class TensorInfo(Tuple[str, Any, Tuple[int, ...], int, int, int]):
     def created(self) -> float: ...
 
 @final
-class StoreStats(Tuple[int, ...]):
+class StoreStats(structseq[Any], Tuple[int, ...]):
+    if sys.version_info >= (3, 10):
+        __match_args__: Final = (
+            "capacity",
+            "used",
+            "high",
+            "resident",
+            "warm_free",
+            "max_names",
+            "names",
+            "max_members",
+            "members",
+            "nameless",
+            "handles",
+            "births",
+            "rebuilds",
+            "reaped",
+        )
     @property
     def capacity(self) -> int: ...
     @property
@@ -131,7 +152,9 @@ class StoreStats(Tuple[int, ...]):
     def reaped(self) -> int: ...
 
 @final
-class GcResult(Tuple[int, int, int]):
+class GcResult(structseq[Any], Tuple[int, int, int]):
+    if sys.version_info >= (3, 10):
+        __match_args__: Final = ("members", "tensors", "handles")
     @property
     def members(self) -> int: ...
     @property
@@ -140,7 +163,9 @@ class GcResult(Tuple[int, int, int]):
     def handles(self) -> int: ...
 
 @final
-class StoreInfo(Tuple[str, str]):
+class StoreInfo(structseq[Any], Tuple[str, str]):
+    if sys.version_info >= (3, 10):
+        __match_args__: Final = ("name", "path")
     @property
     def name(self) -> str: ...
     @property
@@ -171,7 +196,7 @@ class Store:
         name: str,
         data: npt.ArrayLike,
         *,
-        dtype: npt.DTypeLike = None,
+        dtype: Optional[npt.DTypeLike] = None,
         order: _Order = None,
         exists: _Exists = "error",
         copy: Optional[bool] = None,
@@ -182,7 +207,7 @@ class Store:
         self,
         name: str,
         shape: Optional[_Shape] = None,
-        dtype: npt.DTypeLike = None,
+        dtype: Optional[npt.DTypeLike] = None,
         *,
         mode: _Mode = None,
         timeout: Optional[float] = 0,
@@ -225,7 +250,7 @@ def create_shared_tensor(
     data: npt.ArrayLike,
     *,
     store: _StoreLike = None,
-    dtype: npt.DTypeLike = None,
+    dtype: Optional[npt.DTypeLike] = None,
     order: _Order = None,
     exists: _Exists = "error",
     copy: Optional[bool] = None,
@@ -235,7 +260,7 @@ def create_shared_tensor(
 def attach_shared_tensor(
     name: str,
     shape: Optional[_Shape] = None,
-    dtype: npt.DTypeLike = None,
+    dtype: Optional[npt.DTypeLike] = None,
     *,
     mode: _Mode = None,
     store: _StoreLike = None,
@@ -245,7 +270,7 @@ def unlink_shared_tensor(name: str, *, store: _StoreLike = None, missing_ok: boo
 def list_shared_tensors(store: _StoreLike = None) -> List[TensorInfo]: ...
 def empty(
     shape: _Shape,
-    dtype: npt.DTypeLike = None,
+    dtype: Optional[npt.DTypeLike] = None,
     *,
     order: _Order = "C",
     name: Optional[str] = None,
@@ -255,7 +280,7 @@ def empty(
 ) -> SharedTensor: ...
 def zeros(
     shape: _Shape,
-    dtype: npt.DTypeLike = None,
+    dtype: Optional[npt.DTypeLike] = None,
     *,
     order: _Order = "C",
     name: Optional[str] = None,
@@ -265,7 +290,7 @@ def zeros(
 ) -> SharedTensor: ...
 def ones(
     shape: _Shape,
-    dtype: npt.DTypeLike = None,
+    dtype: Optional[npt.DTypeLike] = None,
     *,
     order: _Order = "C",
     name: Optional[str] = None,
@@ -276,7 +301,7 @@ def ones(
 def full(
     shape: _Shape,
     fill_value: npt.ArrayLike,
-    dtype: npt.DTypeLike = None,
+    dtype: Optional[npt.DTypeLike] = None,
     *,
     order: _Order = "C",
     name: Optional[str] = None,
@@ -286,7 +311,7 @@ def full(
 ) -> SharedTensor: ...
 def empty_like(
     prototype: npt.ArrayLike,
-    dtype: npt.DTypeLike = None,
+    dtype: Optional[npt.DTypeLike] = None,
     *,
     shape: Optional[_Shape] = None,
     order: _Order = "K",

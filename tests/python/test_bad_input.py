@@ -119,8 +119,8 @@ def test_bad_create_arguments(store, arguments):
 def test_argument_errors_read_like_python_s():
     with pytest.raises(TypeError, match=r"attach_shared_tensor\(\) missing required argument 'name'"):
         zct.attach_shared_tensor()
-    with pytest.raises(TypeError, match="unexpected keyword argument 'nmae'"):
-        zct.attach_shared_tensor(nmae="x")
+    with pytest.raises(TypeError, match="unexpected keyword argument 'title'"):
+        zct.attach_shared_tensor(title="x")
     with pytest.raises(TypeError, match="multiple values for argument 'name'"):
         zct.attach_shared_tensor("x", name="x")
     with pytest.raises(TypeError, match="at most 3 positional"):

@@ -57,7 +57,14 @@ def test_plain(t, result):
 
 @pytest.mark.parametrize(
     "result",
-    [lambda t: t.sum(), lambda t: np.sum(t), lambda t: t.mean(), lambda t: t[0, 0], lambda t: t.max(), lambda t: np.dot(t[0], t[0])],
+    [
+        lambda t: t.sum(),
+        lambda t: np.sum(t),
+        lambda t: t.mean(),
+        lambda t: t[0, 0],
+        lambda t: t.max(),
+        lambda t: np.dot(t[0], t[0]),
+    ],
 )
 def test_scalars(t, result):
     assert isinstance(result(t), np.float64)

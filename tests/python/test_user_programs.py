@@ -36,8 +36,8 @@ def test_listing1_inside_the_context(listing1, python):
 
 @needs_programs
 def test_listing1_without_it_fails_in_the_assertion_alone(listing1, python):
-    env = {"ZCT_CAPACITY": str(2 << 30)}
-    python(listing1.replace(ASSERTION, "assert not np.shares_memory(data, weights) and np.shares_memory(tensor, weights)"), env=env)
+    other = "assert not np.shares_memory(data, weights) and np.shares_memory(tensor, weights)"
+    python(listing1.replace(ASSERTION, other), env={"ZCT_CAPACITY": str(2 << 30)})
 
 
 @needs_programs

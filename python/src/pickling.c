@@ -1,0 +1,68 @@
+/* pickling.c - a Handle is pickled as its bytes; a SharedTensor, inside multiprocessing, as a handle; elsewhere by value
+ * (results.c).
+ */
+#include "core.h"
+
+/* (rebuild function of _core, state) */
+static PyObject *reduced(const char *function, PyObject *handle) {
+    PyObject *module = PyImport_ImportModule("zero_copy_tensor_ipc._core");
+    PyObject *rebuild = module ? PyObject_GetAttrString(module, function) : NULL;
+    PyObject *args = rebuild ? zpy_handle_state(handle) : NULL;
+    PyObject *result = args ? PyTuple_Pack(2, rebuild, args) : NULL;
+    Py_XDECREF(module);
+    Py_XDECREF(rebuild);
+    Py_XDECREF(args);
+    return result;
+}
+
+PyObject *zpy_handle_reduce(PyObject *self, PyObject *Py_UNUSED(ignored)) {
+    return reduced("_rebuild_handle", self);
+}
+
+PyObject *zpy_rebuild_handle(PyObject *Py_UNUSED(self), PyObject *args) {
+    return zpy_handle_from_state(args);
+}
+
+PyObject *zpy_rebuild_tensor(PyObject *Py_UNUSED(self), PyObject *args) {
+    PyObject *handle = zpy_handle_from_state(args);
+    PyObject *tensor = handle ? zpy_handle_attach(handle, ZCT_MODE_DEFAULT) : NULL;
+    Py_XDECREF(handle);
+    return tensor;
+}
+
+/* For ForkingPickler: a tensor of a store goes as a handle, what is private by value. */
+PyObject *zpy_reduce_by_reference(PyObject *Py_UNUSED(self), PyObject *tensor) {
+    zpy_hold *hold = zpy_hold_of(tensor);
+    if (hold && hold->view->mode != ZCT_MODE_COW) {
+        PyObject *handle = zpy_handle_new(tensor);
+        PyObject *result = handle ? reduced("_rebuild_tensor", handle) : NULL;
+        Py_XDECREF(handle);
+        return result;
+    }
+    PyObject *numpy = PyImport_ImportModule("numpy");
+    PyObject *asarray = numpy ? PyObject_GetAttrString(numpy, "asarray") : NULL;
+    PyObject *plain = asarray ? zpy_plain(tensor) : NULL;
+    PyObject *result = plain ? Py_BuildValue("O(O)", asarray, plain) : NULL;
+    Py_XDECREF(numpy);
+    Py_XDECREF(asarray);
+    Py_XDECREF(plain);
+    return result;
+}
+
+void zpy_register_pickling(void) {
+    static bool done;
+    if (done)
+        return;
+    done = true;
+    PyObject *core = PyImport_ImportModule("zero_copy_tensor_ipc._core");
+    PyObject *reducer = core ? PyObject_GetAttrString(core, "_reduce_by_reference") : NULL;
+    PyObject *reduction = reducer ? PyImport_ImportModule("multiprocessing.reduction") : NULL;
+    PyObject *pickler = reduction ? PyObject_GetAttrString(reduction, "ForkingPickler") : NULL;
+    PyObject *result = pickler ? PyObject_CallMethod(pickler, "register", "OO", (PyObject *)zpy.tensor_type, reducer) : NULL;
+    Py_XDECREF(core);
+    Py_XDECREF(reducer);
+    Py_XDECREF(reduction);
+    Py_XDECREF(pickler);
+    Py_XDECREF(result);
+    PyErr_Clear(); /* a Python without multiprocessing: nothing to register with */
+}
