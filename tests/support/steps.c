@@ -12,7 +12,7 @@
 
 enum { MOST = 4096, TABLE = 4 * MOST };
 
-struct counts { uint32_t reached[MOST], killed[MOST]; };
+struct counts { uint32_t reached[MOST], killed[MOST], before, last; };
 
 struct steps_trace *steps_trace;
 static struct counts *counts;
@@ -26,6 +26,9 @@ static struct {
     pid_t armed_by;
     uint32_t n, taken;
     int32_t at; /* a point, or -1: any */
+    int32_t call_at;
+    void (*call)(void);
+    uint16_t last;
 } armed;
 
 static unsigned slot_of(const struct step_point *p)
@@ -78,27 +81,39 @@ static void die(void)
 
 static void step(const struct step_point *p)
 {
+    unsigned point = table[slot_of(p)].point;
     bool here = getpid() == armed.armed_by;
+    if (here && armed.call && armed.call_at == (int32_t)point) {
+        void (*call)(void) = armed.call;
+        armed.call = NULL;
+        call();
+    }
     if (here != (armed.who == STEPS_THIS_PROCESS))
         return;
-    unsigned point = table[slot_of(p)].point;
     __atomic_fetch_add(&counts->reached[point], 1, __ATOMIC_RELAXED);
     if (armed.at >= 0 && armed.at != (int32_t)point)
         return;
     uint32_t taken = __atomic_add_fetch(&armed.taken, 1, __ATOMIC_RELAXED);
-    if (armed.what == STEPS_COUNT && taken <= STEPS_TRACE) {
-        steps_trace->points[taken - 1] = (uint16_t)point;
-        steps_trace->length = taken;
+    uint16_t before = armed.last;
+    armed.last = (uint16_t)point;
+    if (armed.what == STEPS_COUNT) {
+        if (taken <= STEPS_TRACE) {
+            steps_trace->points[taken - 1] = (uint16_t)point;
+            steps_trace->length = taken;
+        }
+        return;
     }
-    if (taken != armed.n)
+    if (taken != armed.n && armed.n)
         return;
     if (armed.what == STEPS_KILL) {
         __atomic_fetch_add(&counts->killed[point], 1, __ATOMIC_RELAXED);
+        counts->before = before;
+        counts->last = point;
         die();
     } else if (armed.what == STEPS_STOP) {
         raise(SIGSTOP);
     } else if (armed.what == STEPS_NAP) {
-        test_nap(20000000);
+        test_nap(2000000);
     }
 }
 
@@ -115,15 +130,28 @@ void steps_arm(enum steps_do what, uint32_t n, enum steps_who who)
     zct_step_hook = step;
 }
 
+static int32_t point_at(const char *file, const char *text)
+{
+    size_t length = strcspn(text, "#");
+    int which = text[length] ? atoi(text + length + 1) : 1;
+    for (unsigned i = 0; i < point_count; i++)
+        if (strstr(points[i]->file, file) && !strncmp(points[i]->what, text, length) && --which == 0)
+            return (int32_t)i;
+    test_fail(__FILE__, __LINE__, "there is no crash point '%s' in %s", text, file);
+    test_give_up();
+}
+
 void steps_arm_at(enum steps_do what, const char *file, const char *text, uint32_t n)
 {
-    for (unsigned i = 0; i < point_count; i++)
-        if (strstr(points[i]->file, file) && !strncmp(points[i]->what, text, strlen(text))) {
-            steps_arm(what, n, STEPS_THIS_PROCESS);
-            armed.at = (int32_t)i;
-            return;
-        }
-    test_fail(__FILE__, __LINE__, "there is no crash point '%s' in %s", text, file);
+    int32_t at = point_at(file, text);
+    steps_arm(what, n, STEPS_THIS_PROCESS);
+    armed.at = at;
+}
+
+void steps_call_at(const char *file, const char *text, void (*fn)(void))
+{
+    armed.call_at = fn ? point_at(file, text) : -1;
+    armed.call = fn;
 }
 
 uint32_t steps_disarm(void)
@@ -139,6 +167,14 @@ unsigned steps_reached(unsigned point) { return counts->reached[point]; }
 const char *steps_name(unsigned point, char *to, uint32_t size)
 {
     snprintf(to, size, "%s:%d %s", short_file(points[point]->file), points[point]->line, points[point]->what);
+    return to;
+}
+
+const char *steps_last_kill(char *to, uint32_t size)
+{
+    char before[200], last[200];
+    snprintf(to, size, "%s   after   %s", steps_name(counts->last, last, sizeof last),
+             steps_name(counts->before, before, sizeof before));
     return to;
 }
 

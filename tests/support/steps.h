@@ -13,8 +13,11 @@ enum steps_who { STEPS_THIS_PROCESS, STEPS_ITS_CHILDREN };
  * (from 1) goes on. */
 void steps_arm(enum steps_do what, uint32_t n, enum steps_who who);
 uint32_t steps_disarm(void); /* how many there were */
-/* The point `file:line` of a step named by its file's end and its text's beginning: the n-th time it is reached. */
+/* The same at one point alone, named by a part of its file's name and the beginning of its text ("..#2": the second one of
+ * those in the file): the n-th time it is reached, or with n 0 each time. */
 void steps_arm_at(enum steps_do what, const char *file, const char *text, uint32_t n);
+/* While armed, also call fn before that point's first time goes on. NULL: no more. */
+void steps_call_at(const char *file, const char *text, void (*fn)(void));
 
 /* The last process that counted, as its points: shared with the processes that fork and are forked. */
 enum { STEPS_TRACE = 1 << 16 };
@@ -26,5 +29,6 @@ unsigned steps_points(void);
 const char *steps_name(unsigned point, char *to, uint32_t size);
 unsigned steps_killed(unsigned point); /* how often somebody was killed there */
 unsigned steps_reached(unsigned point);
+const char *steps_last_kill(char *to, uint32_t size); /* where, and the step before it */
 
 #endif

@@ -12,7 +12,7 @@
 #include "steps.h"
 #include "test.h"
 
-/* A name that begins with "maybe" may be there or not while the operation did not come through; its contents are its own. */
+/* A name that begins with "maybe" may be there while the operation did not come through, one with "other" always. */
 struct sweep_name {
     const char *name;
     int64_t bytes;
@@ -27,7 +27,11 @@ enum sweep_flags {
     SWEEP_CHILDREN = 16,   /* the steps are those of the victim's children */
     SWEEP_NO_TMPFILE = 32, /* the system has no nameless files */
     SWEEP_NO_POPULATE = 64, /* the system cannot populate mappings */
-    SWEEP_ALONE_ONLY = 128, SWEEP_BESIDE_ONLY = 256
+    SWEEP_ALONE_ONLY = 128, SWEEP_BESIDE_ONLY = 256,
+    SWEEP_UNHELD = 512,    /* the holder attaches nothing by itself */
+    SWEEP_GC_FIRST = 1024, /* nothing can be made before a gc */
+    SWEEP_SAMPLE = 2048,   /* many steps, the same again and again: kill where a step is new after the one before it */
+    SWEEP_FIRST_ONLY = 4096 /* no second kills: each waits for a second or so */
 };
 
 struct sweep_scene {
@@ -37,11 +41,17 @@ struct sweep_scene {
     void (*act)(zct_store *store);    /* the victim */
     void (*beside)(zct_store *store); /* the holder, before the victim starts; it has attached all names already */
     void (*later)(zct_store *store);  /* the holder, after the victim died */
+    void (*busy)(zct_store *store);   /* a thread of the holder, again and again while the victim acts, .. */
+    const char *nap_file, *nap_at;    /* .. napping before this step */
+    const char *meet_file, *meet_at;  /* the victim, before this step (or by sweep_ask_to_meet), has the holder's thread do .. */
+    void (*meet)(zct_store *store);   /* .. this; before its step it waits until it is done */
     struct sweep_name names[8];
     unsigned flags;
 };
 
 void sweep(const struct sweep_scene *scene);
+void sweep_ask_to_meet(void); /* the victim, in ready() */
+bool sweep_over(void);        /* the holder: the victim has ended */
 
 struct sweep_sum { uint64_t scenes, states, steps, second, runs; };
 extern struct sweep_sum *sweep_sum; /* of all scenes of the program */
