@@ -322,9 +322,11 @@ static int attempt(const char *path, const zct_store_options *options, bool own_
     }
     if (rc == 0 && get_acquire(&s->words->gone)) { /* O6: finish what a destroyer that died had begun */
         bytelock_drop(fd, LOCK_DOOR);
-        if (bytelock_try(fd, LOCK_DOOR, LOCK_EXCLUSIVE) == 0 && same_file(path, &st))
-            (void)os_unlink(path);
-        rc = -EAGAIN;
+        bool door = bytelock_try(fd, LOCK_DOOR, LOCK_EXCLUSIVE) == 0;
+        int err = door && same_file(path, &st) ? os_unlink(path) : 0;
+        rc = door ? -EAGAIN : -DOOR_HELD;
+        if (err < 0 && err != -ENOENT)
+            rc = fail_os(ZCT_EACCES, -err, "store '%s' was destroyed and its file cannot be removed; ask its owner", path);
     }
     if (rc == 0)
         rc = private_tables(s);
