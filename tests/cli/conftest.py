@@ -28,8 +28,8 @@ def command_path():
 class Zct:
     """``zct("ls", "--json")`` runs the command and returns its finished process; a hang fails the test."""
 
-    def __init__(self, directory):
-        self.path = command_path()
+    def __init__(self, path, directory):
+        self.path = path
         self.directory = directory
         self.env = {key: value for key, value in os.environ.items() if not key.startswith("ZCT_")}
         self.env["ZCT_DIR"] = directory
@@ -63,9 +63,10 @@ class Zct:
 
 @pytest.fixture
 def zct():
+    path = command_path()
     base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     directory = tempfile.mkdtemp(prefix="zct-test-", dir=base)
-    command = Zct(directory)
+    command = Zct(path, directory)
     yield command
     command.close()
     shutil.rmtree(directory)
