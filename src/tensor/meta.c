@@ -210,9 +210,10 @@ bool layout_read(struct zct_store *s, struct desc *d, uint64_t form, const zct_d
     sh64 *aux = NULL;
     if (ndim > ZCT_MAX_DIMS)
         return false;
-    if (unlikely(ndim > SHAPE_INLINE || order == ZCT_ORDER_STRIDED)) {
+    bool strided = order == ZCT_ORDER_STRIDED && ndim > 0; /* a scalar has none, and perhaps no aux block */
+    if (unlikely(ndim > SHAPE_INLINE || strided)) {
         aux = aux_parts(s, d, &p, n);
-        if (!aux || (ndim > SHAPE_INLINE && n[1] != ndim) || (order == ZCT_ORDER_STRIDED && n[2] != ndim))
+        if (!aux || (ndim > SHAPE_INLINE && n[1] != ndim) || (strided && n[2] != ndim))
             return false;
     }
     get_words((uint64_t *)shape, ndim > SHAPE_INLINE ? aux + p.dims : d->shape, ndim);
@@ -227,7 +228,7 @@ bool layout_read(struct zct_store *s, struct desc *d, uint64_t form, const zct_d
         return false;
     if (nbytes != (none ? 0 : type_bytes(dtype, elements)))
         return false;
-    if (order == ZCT_ORDER_STRIDED) {
+    if (strided) {
         get_words((uint64_t *)strides, aux + p.strides, ndim);
         return none || strides_cover(dtype, (int)ndim, shape, strides);
     }
