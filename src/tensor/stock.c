@@ -167,13 +167,16 @@ void *zct_memory_alloc(zct_store *s, size_t nbytes, int zero)
 {
     if (!store_ready(s) || nbytes > s->g.capacity)
         return refuse(s, nbytes);
-    if (s->stock && unlikely(s->stock->orphans != NULL))
-        drop_orphans(s);
     uint32_t class;
     uint64_t bytes = class_bytes(nbytes, &class);
     struct block b = {.size = nbytes, .class = class};
     plock_lock(&s->stock_lock);
     struct stock *k = stock_of(s);
+    if (unlikely(k && k->orphans)) {
+        plock_unlock(&s->stock_lock);
+        drop_orphans(s);
+        plock_lock(&s->stock_lock);
+    }
     struct idle *idle = k ? k->idle[class] : NULL;
     bool hit = idle && idle->count;
     if (hit) {
