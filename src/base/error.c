@@ -5,10 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static __thread struct {
-    int err;
-    char text[1536];
-} last;
+static __thread struct failure last;
 
 static const struct {
     int code;
@@ -67,6 +64,18 @@ int fail_os(int code, int err, const char *format, ...)
     int rc = vfail(code, err, format, args);
     va_end(args);
     return rc;
+}
+
+void failure_keep(struct failure *to)
+{
+    to->err = last.err;
+    memcpy(to->text, last.text, sizeof last.text);
+}
+
+void failure_again(const struct failure *from)
+{
+    last.err = from->err;
+    memcpy(last.text, from->text, sizeof last.text);
 }
 
 int code_of_errno(int err)

@@ -148,7 +148,7 @@ unsigned undo_kept(struct zct_store *s, uint32_t *ret_descs)
     return n;
 }
 
-void create_undo(struct zct_store *s, uint32_t t)
+static void try_undo(struct zct_store *s, uint32_t t)
 {
     int rc = al_lock(s, deadline_in(10 * NS_PER_MS));
     if (rc < 0 && undo_keep(s, t)) /* its owner is stopped */
@@ -158,6 +158,14 @@ void create_undo(struct zct_store *s, uint32_t t)
     end_made(s, t);
     al_unlock(s);
     hold_drop(s, t);
+}
+
+void create_undo(struct zct_store *s, uint32_t t)
+{
+    struct failure why;
+    failure_keep(&why); /* most often there is one */
+    try_undo(s, t);
+    failure_again(&why);
 }
 
 /* What the pool or the aux map wants reserved before it can serve. */
