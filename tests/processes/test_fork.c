@@ -340,7 +340,7 @@ static void exec_ends_the_member(void)
         int fd = open("/dev/null", O_WRONLY);
         if (fd >= 0)
             dup2(fd, 1);
-        execl("/bin/sh", "sh", "-c", "sleep 30", (char *)NULL);
+        execl("/bin/sh", "sh", "-c", "exec sleep 30", (char *)NULL);
         _exit(1);
     }
     for (int i = 0; i < 4000 && test_stats(s).members > 1; i++)
