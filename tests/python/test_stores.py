@@ -284,3 +284,52 @@ def test_too_many_members(directory, python):
         """
         python(code)
         assert s.check() == []
+
+
+# ---- file systems without room --------------------------------------------------------------------------------
+
+ON_TMPFS = """
+import os, subprocess, sys
+d, size, filled = sys.argv[1], sys.argv[2], int(sys.argv[3])
+subprocess.check_call(["mount", "-t", "tmpfs", "-o", "size=" + size, "tmpfs", d])
+if filled:
+    f = os.open(os.path.join(d, "filler"), os.O_CREAT | os.O_WRONLY)
+    try:
+        while True:
+            os.write(f, bytes(4096))
+    except OSError:
+        pass
+del os.environ["ZCT_CAPACITY"]
+import numpy as np
+import zero_copy_tensor_ipc as zct
+full = kept = 0
+arrays = []
+for i in range(200):
+    try:
+        arrays.append(zct.create_shared_tensor("t%d" % i, np.full(10000, i), store="t"))
+    except zct.StoreFullError as e:
+        assert e.errno == 28 and "--shm-size" in str(e) and "emptyDir" in str(e), str(e)
+        full += 1
+assert full and all((a == i).all() for i, a in enumerate(arrays))
+if arrays:
+    s = arrays[0].store
+    assert s.check() == [] and len(s.list()) == len(arrays)
+    s.unlink("t0")
+    del arrays[0]
+    zct.create_shared_tensor("again", np.zeros(10000), store="t")
+    with zct.numpy_allocator("t"):
+        big = [np.full(50000, i) for i in range(20)]
+    assert all((a == i).all() for i, a in enumerate(big))
+print(len(arrays))
+"""
+
+
+@pytest.mark.parametrize("size, filled", [("64k", 0), ("512k", 0), ("4m", 0), ("4m", 1), ("64k", 1)])
+def test_small_and_full_tmpfs(python, directory, size, filled):
+    import shutil
+    import subprocess
+
+    if not shutil.which("unshare") or subprocess.call(["unshare", "-m", "true"], stderr=subprocess.DEVNULL):
+        pytest.skip("mount namespaces are not permitted here")
+    code = "import subprocess, sys\nsys.exit(subprocess.call(['unshare', '-m', sys.executable, '-c'] + sys.argv[1:]))"
+    python(code, ON_TMPFS, directory, size, filled)
