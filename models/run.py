@@ -81,7 +81,7 @@ def search(row, folder, options):
     quick = row.tier == "quick"
     tool(["spin"] + row.spin + ["-a", os.path.join(HERE, row.model + ".pml")], folder, "spin")
     safety = [] if "-DNP" in row.gcc or "-a" in row.pan else ["-DSAFETY"]
-    tool([options.cc, "-O1" if quick else "-O2", "-w"] + safety +
+    tool([options.cc, "-O0" if quick else "-Og", "-w"] + safety +
          ["-DCOLLAPSE", "-DVECTORSZ=2048", "-DMEMLIM=%d" % options.memory] + row.gcc + ["-o", "pan", "pan.c"],
          folder, "cc")
     command = ["./pan", "-m%d" % (200000 if quick else 2000000), "-w%d" % (21 if quick else 26)] + row.pan

@@ -4,7 +4,7 @@
    CFG 1 T1 opens and closes, T2 forks, the child opens, closes, exits    2 T1 and T2 both open and close    3 T1 opens and closes, T2 creates    4 T1 creates, T2 forks, the child opens, exits
    -DKM=mask (1 P, 2 Q, 4 B) -DMAXK=n kills     -DRECREATE: B creates the name again on the same descriptor (always in CFG 1, 2 unless -DNORE)
    MUT 1 fork without the stripe    2 only the first reference validates    3 a failed open keeps its count    4 create counts nothing (bit set without lref)    5 fork undoes the bit of what is not alive    6 close clears the bit after the stripe is dropped
-       7 AL's owner word alone, no mutex between threads ("it says me")    8 the token goes with one thread while another still runs    9 a failed open clears the bit whatever the count says
+       7 AL's owner word alone: "it says me" is taken for mine, two threads at once    8 the token goes with one thread while another still runs    9 a failed open clears the bit whatever the count says
        10 a mutex given back without AL, and nobody looks at sweep again (as first written) */
 #ifndef MUT
 #define MUT 0
@@ -100,7 +100,7 @@ a4: skip; if :: held -> skip :: else -> d_step{ s=st; if :: gen!=g -> s=FREE :: 
         lref[me]--;
 #endif
 #if MUT==9
-        if :: first ->
+        if :: true ->
 #else
         if :: lref[me]==0 ->
 #endif
@@ -118,15 +118,25 @@ inline close_(){
 inline unlink_(){ lockAL(); if :: st==LIVE -> K(st=DYING); K(idx=0) :: else -> skip fi; unlockAL() }
 inline create(){
   stripe();
-  if :: st==FREE && lref[me]==0 -> lref[me]=1; K(row[me]=1); unstripe(); ok=1
-#if MUT==4
-     :: st==FREE && lref[me]!=0 -> K(row[me]=1); unstripe(); ok=1
+  if :: st==FREE && lref[me]==0 ->
+#if MUT!=4
+        lref[me]=1;
 #endif
+        K(row[me]=1); unstripe(); ok=1
      :: else -> unstripe(); ok=0 fi;
   if :: ok -> ok=0; lockAL();
         if :: st==FREE -> K(st=ALLOC; own=me); K(hint=hint|BIT(me)); unlockAL();
-              lockAL(); K(idx=1); K(st=LIVE; us[me]++; mine=1); unlockAL(); close_()
-           :: else -> unlockAL(); stripe(); lref[me]--; if :: lref[me]==0 -> K(row[me]=0); unstripe(); ended() :: else -> unstripe() fi fi
+              lockAL(); K(idx=1);
+#if MUT==4
+              lref[me]++;
+#endif
+              K(st=LIVE; us[me]++; mine=1); unlockAL(); close_()
+           
+           :: else -> unlockAL(); stripe();
+#if MUT!=4
+              lref[me]--;
+#endif
+              if :: lref[me]==0 -> K(row[me]=0); unstripe(); ended() :: else -> unstripe() fi fi
      :: else -> skip fi }
 #define END dying: skip; d_step{ ZERO; ndone++ }
 proctype Open(byte me){ VARS; attach(); if :: held -> close_() :: else -> skip fi; END }
