@@ -121,8 +121,10 @@ int member_take_slot(struct zct_store *s, int fd, bool never_reap, unsigned *ret
 {
     unsigned members = s->g.members;
     unsigned start = (unsigned)(mix64((uint64_t)process_id() ^ (uint64_t)clock_now()) % members);
+    int full = 0;
     for (int round = 0; round < 3; round++) {
-        /* 0: slots that the hint calls free; 1: any unused slot, the hint may be lost; 2: the dead's */
+        /* 0: slots that the hint calls free; 1: any unused slot, the hint may be lost; 2: the dead's. On a full file system
+         * those whose memory is there are still to be had. */
         if (round == 2 && never_reap)
             break;
         for (unsigned i = 0; i < members; i++) {
@@ -134,10 +136,14 @@ int member_take_slot(struct zct_store *s, int fd, bool never_reap, unsigned *ret
                 *ret_slot = p;
                 return 0;
             }
-            if (rc != -EAGAIN)
+            if (rc == -ZCT_EFULL)
+                full = rc;
+            else if (rc != -EAGAIN)
                 return rc;
         }
     }
+    if (full < 0)
+        return full; /* the last sentence is its */
     int pid = bytelock_foreign(fd, LOCK_LIFE(start));
     if (pid)
         return fail(ZCT_EBUSY, "pid %d has locked the file of store '%s' (%s) as a whole; end it, or let it unlock", pid,
