@@ -611,7 +611,7 @@ static void scene_awaited(void)
 /* ---- all of it ---- */
 
 static void coverage(void);
-#define SCENE(name) {.name = "sweep of " #name, .run = scene_##name, .seconds = 300}
+#define SCENE(which) {.name = "sweep of " #which, .run = scene_##which, .seconds = 300}
 static const struct test tests[] = {
     SCENE(birth), SCENE(birth_by_rename), SCENE(join), SCENE(join_full), SCENE(close), SCENE(close_last), SCENE(exit),
     SCENE(destroy), SCENE(create), SCENE(create_big), SCENE(create_old_kernel), SCENE(create_nameless), SCENE(leftover),

@@ -148,6 +148,8 @@ void steps_arm_at(enum steps_do what, const char *file, const char *text, uint32
     armed.at = at;
 }
 
+void steps_only_at(unsigned point) { armed.at = (int32_t)point; }
+
 void steps_call_at(const char *file, const char *text, void (*fn)(void))
 {
     armed.call_at = fn ? point_at(file, text) : -1;

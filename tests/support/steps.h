@@ -16,6 +16,7 @@ uint32_t steps_disarm(void); /* how many there were */
 /* The same at one point alone, named by a part of its file's name and the beginning of its text ("..#2": the second one of
  * those in the file): the n-th time it is reached, or with n 0 each time. */
 void steps_arm_at(enum steps_do what, const char *file, const char *text, uint32_t n);
+void steps_only_at(unsigned point); /* after steps_arm: count this one alone */
 /* While armed, also call fn before that point's first time goes on. NULL: no more. */
 void steps_call_at(const char *file, const char *text, void (*fn)(void));
 
