@@ -117,21 +117,30 @@ static int take(struct zct_store *s, int fd, unsigned p, bool dead_too, uint64_t
     return 0;
 }
 
+static bool had_tenant(struct zct_store *s, unsigned p)
+{
+    struct slot *slot = slot_at(s, p);
+    return control_page_present(s, offset_of(s, slot)) && get_relaxed(&slot->gen) != 0;
+}
+
 int member_take_slot(struct zct_store *s, int fd, bool never_reap, unsigned *ret_slot, uint64_t *ret_gen)
 {
     unsigned members = s->g.members;
     unsigned start = (unsigned)(mix64((uint64_t)process_id() ^ (uint64_t)clock_now()) % members);
     int full = 0;
-    for (int round = 0; round < 3; round++) {
-        /* 0: slots that the hint calls free; 1: any unused slot, the hint may be lost; 2: the dead's. On a full file system
-         * those whose memory is there are still to be had. */
-        if (round == 2 && never_reap)
+    for (int round = 0; round < 4; round++) {
+        /* 0: slots that the hint calls free and that had a tenant: record and row have memory; 1: that the hint calls free;
+         * 2: any unused slot, the hint may be lost; 3: the dead's. On a full file system those whose memory is there are still
+         * to be had. */
+        if (round == 3 && never_reap)
             break;
         for (unsigned i = 0; i < members; i++) {
             unsigned p = (start + i) % members;
-            if (round == 0 && !(get_relaxed(&s->words->freeslot[p / 64]) & bit_of(p)))
+            if (round == 0 && !had_tenant(s, p))
                 continue;
-            int rc = take(s, fd, p, round == 2, ret_gen);
+            if (round <= 1 && !(get_relaxed(&s->words->freeslot[p / 64]) & bit_of(p)))
+                continue;
+            int rc = take(s, fd, p, round == 3, ret_gen);
             if (rc == 0) {
                 *ret_slot = p;
                 return 0;
