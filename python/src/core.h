@@ -48,6 +48,7 @@ typedef struct zpy_state {
     PyObject *module_name;   /* "zero_copy_tensor_ipc" */
     int max_dims;            /* of the NumPy that runs: 32 or 64 */
     zct_store *default_store; /* of the module functions; NULL before first use */
+    int in_hot_path;          /* calls that use default_store without a reference; above 0 a log handler runs in one */
 } zpy_state;
 
 extern zpy_state zpy;

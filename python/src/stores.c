@@ -98,13 +98,28 @@ static zct_store *named_store(PyObject *key, bool existing) {
     return store;
 }
 
+/* Close a default store that is gone. While a log handler runs inside an attach that still uses it, it is kept for the
+ * next time (a second one meanwhile stays open: two stores destroyed under one log message). */
+static void retire(zct_store *store) {
+    static zct_store *retired;
+    if (zpy.in_hot_path > 0) {
+        if (!retired)
+            retired = store;
+        return;
+    }
+    zct_store *old = retired;
+    retired = NULL;
+    zct_store_close(old);
+    zct_store_close(store);
+}
+
 /* Let go of a store that is gone, if it still is the one we keep. */
 static void forget(PyObject *key, zct_store *store) {
     if (!key) {
         if (zpy.default_store != store)
             return;
         zpy.default_store = NULL;
-        zct_store_close(store);
+        retire(store);
         return;
     }
     for (int i = 0; i < KEPT_STORES; i++) {
