@@ -331,6 +331,28 @@ static void fork_of_a_dead_member_slot(void)
     finish();
 }
 
+/* A pool of workers that end by _exit, one after the other and four at a time: nobody runs out of slots, without a gc. */
+static void workers_that_exit(void)
+{
+    zct_store_options o = {.size = sizeof o, .capacity = 16u << 20, .max_names = 64, .max_members = 8};
+    REQUIRE_OK(zct_store_open("s", &o, &s));
+    OK(test_create(s, "w", SIZE, 1, NULL, &a));
+    for (int i = 0; i < 60; i++) {
+        pid_t pids[4];
+        for (int k = 0; k < 4; k++) {
+            pids[k] = test_fork();
+            if (pids[k] == 0) {
+                zct_tensor *t;
+                OK(zct_attach(s, "w", 0, 0, &t));
+                _exit(0);
+            }
+        }
+        for (int k = 0; k < 4; k++)
+            test_join(pids[k]);
+    }
+    finish();
+}
+
 static void exec_ends_the_member(void)
 {
     start();
@@ -432,5 +454,5 @@ static void fork_after_close_while_attached(void)
 TESTS({"a child is a member", child_is_a_member}, {"the parent is killed", parent_is_killed},
       {"fork after close", after_close}, {"grandchildren", grandchildren}, {"a raw clone's child", raw_child},
       {"a raw clone outlives its parent", raw_child_outlives_its_parent}, {"no free slot", no_free_slot},
-      {"the dead's slots", fork_of_a_dead_member_slot}, {"exec", exec_ends_the_member},
+      {"the dead's slots", fork_of_a_dead_member_slot}, {"workers that exit", workers_that_exit}, {"exec", exec_ends_the_member},
       {"closefrom", closefrom_in_a_member}, {"fork after close while attached", fork_after_close_while_attached})
