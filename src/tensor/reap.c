@@ -174,14 +174,14 @@ unsigned reap_holders(struct zct_store *s, uint32_t t)
 /* The duty to notice: each join looks at two slots. */
 static void reap_some(struct zct_store *s)
 {
-    unsigned at = get_relaxed(&s->words->rotor) % s->g.members, looked = 0, reaped = 0;
+    unsigned at = get_relaxed(&s->words->rotor) % s->g.members, looked = 0;
     for (unsigned i = 0; i < s->g.members && looked < 2; i++) {
         unsigned p = (at + i) % s->g.members;
         struct slot *slot = slot_at(s, p);
         if (p == s->slot || !control_page_present(s, offset_of(s, slot)) || !get_acquire(&slot->used))
             continue;
         looked++;
-        reaped += reap_range(s, p, 1, NULL);
+        (void)reap_range(s, p, 1, NULL);
         put_relaxed(&s->words->rotor, (p + 1) % s->g.members);
     }
 }
