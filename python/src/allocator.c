@@ -51,12 +51,11 @@ static bool open_store(alloc_hook *hook) {
     return true;
 }
 
-/* NumPy calls with the GIL held and does not expect exceptions. */
-static bool store_ready(alloc_hook *hook) {
-    if (hook->failed)
+/* Has the store been opened now, for the first time or because it was gone? NumPy calls with the GIL held and does not
+ * expect exceptions. */
+static bool store_renewed(alloc_hook *hook) {
+    if (hook->failed || (hook->store && zct_store_alive(hook->store) != -ZCT_EGONE))
         return false;
-    if (hook->store && zct_store_alive(hook->store) != -ZCT_EGONE)
-        return true;
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
     if (!open_store(hook))
@@ -66,8 +65,10 @@ static bool store_ready(alloc_hook *hook) {
 }
 
 static void *allocate(alloc_hook *hook, size_t nbytes, int zero) {
-    if (nbytes >= hook->min_bytes && store_ready(hook)) {
-        void *block = zct_memory_alloc(hook->store, nbytes, zero);
+    if (nbytes >= hook->min_bytes) {
+        void *block = hook->store ? zct_memory_alloc(hook->store, nbytes, zero) : NULL;
+        if (!block && store_renewed(hook))
+            block = zct_memory_alloc(hook->store, nbytes, zero);
         if (block)
             return block;
     }

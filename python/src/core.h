@@ -241,7 +241,9 @@ PyObject *zpy_handle_from_state(PyObject *state);
 PyObject *zpy_handle_reduce(PyObject *handle, PyObject *ignored); /* pickling.c */
 PyObject *zpy_rebuild_handle(PyObject *self, PyObject *args);
 PyObject *zpy_rebuild_tensor(PyObject *self, PyObject *args);
-void zpy_register_pickling(void); /* with multiprocessing's pickler; at the first store */
+void zpy_register_pickling(void); /* with multiprocessing's pickler, if there is one; at each store that is opened */
+/* Is the caller of __reduce_ex__ a pickler of multiprocessing that was made before we were registered with it? */
+bool zpy_pickled_by_multiprocessing(void);
 PyObject *zpy_reduce_by_reference(PyObject *self, PyObject *tensor);
 
 int zpy_allocator_init(PyObject *module);

@@ -49,20 +49,34 @@ PyObject *zpy_reduce_by_reference(PyObject *Py_UNUSED(self), PyObject *tensor) {
     return result;
 }
 
+/* Importing multiprocessing would cost more than everything else that the first call does: registered is only with one that
+ * the program has imported. One imported after our first call is met in __reduce_ex__. */
+static bool registered;
+
 void zpy_register_pickling(void) {
-    static bool done;
-    if (done)
+    if (registered)
         return;
-    done = true;
-    PyObject *core = PyImport_ImportModule("zero_copy_tensor_ipc._core");
+    PyObject *name = PyUnicode_FromString("multiprocessing.reduction");
+    PyObject *reduction = name ? PyImport_GetModule(name) : NULL;
+    PyObject *core = reduction ? PyImport_ImportModule("zero_copy_tensor_ipc._core") : NULL;
     PyObject *reducer = core ? PyObject_GetAttrString(core, "_reduce_by_reference") : NULL;
-    PyObject *reduction = reducer ? PyImport_ImportModule("multiprocessing.reduction") : NULL;
-    PyObject *pickler = reduction ? PyObject_GetAttrString(reduction, "ForkingPickler") : NULL;
+    PyObject *pickler = reducer ? PyObject_GetAttrString(reduction, "ForkingPickler") : NULL;
     PyObject *result = pickler ? PyObject_CallMethod(pickler, "register", "OO", (PyObject *)zpy.tensor_type, reducer) : NULL;
+    registered = result != NULL;
+    Py_XDECREF(name);
     Py_XDECREF(core);
     Py_XDECREF(reducer);
     Py_XDECREF(reduction);
     Py_XDECREF(pickler);
     Py_XDECREF(result);
-    PyErr_Clear(); /* a Python without multiprocessing: nothing to register with */
+    PyErr_Clear(); /* not imported, or just being imported by another thread */
+}
+
+bool zpy_pickled_by_multiprocessing(void) {
+    if (registered)
+        return false; /* its picklers ask _reduce_by_reference, and never us */
+    zpy_register_pickling();
+    PyObject *globals = registered ? PyEval_GetGlobals() : NULL; /* of the Python function that called the pickler */
+    PyObject *name = globals ? PyDict_GetItemString(globals, "__name__") : NULL;
+    return name && PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, "multiprocessing.reduction") == 0;
 }

@@ -71,7 +71,11 @@ FORWARD(tensor_flatten, "flatten")
 FORWARD(tensor_take, "take")
 /* Plain pickle is by value: a file must not hold a reference to memory. */
 FORWARD(tensor_reduce, "__reduce__")
-FORWARD(tensor_reduce_ex, "__reduce_ex__")
+static PyObject *tensor_reduce_ex(PyObject *self, PyObject *args, PyObject *kwargs) {
+    if (zpy_pickled_by_multiprocessing())
+        return zpy_reduce_by_reference(NULL, self);
+    return forward("__reduce_ex__", self, args, kwargs);
+}
 
 #define FORWARDED (METH_VARARGS | METH_KEYWORDS)
 

@@ -217,14 +217,46 @@ def test_executor(store):
         assert pool.submit(_sum, t).result(100) == (10.0, True)
 
 
+LATER = """
+import sys
+import numpy as np, zero_copy_tensor_ipc as zct
+t = zct.create_shared_tensor("x", np.ones(3))
+assert "multiprocessing.reduction" not in sys.modules
+"""
+
+
 def test_multiprocessing_imported_later(python):
     python(
-        """
-        import sys
-        import numpy as np, zero_copy_tensor_ipc as zct
-        t = zct.create_shared_tensor("x", np.ones(3))
-        from multiprocessing.reduction import ForkingPickler
-        u = ForkingPickler.loads(ForkingPickler.dumps(t))
-        assert u.is_shared and np.shares_memory(t, u)
-        """
+        LATER
+        + """
+from multiprocessing.reduction import ForkingPickler
+for _ in range(2):
+    u = ForkingPickler.loads(ForkingPickler.dumps({"a": [t[1:]]}))["a"][0]
+    assert u.is_shared and np.shares_memory(t, u) and u.shape == (2,)
+"""
+    )
+    python(
+        LATER
+        + """
+import pickle
+u = pickle.loads(pickle.dumps(t))
+import multiprocessing.reduction
+v = pickle.loads(pickle.dumps(t))
+assert type(u) is type(v) is np.ndarray
+a, b = multiprocessing.Pipe()
+a.send(t)
+assert b.recv().is_shared
+"""
+    )
+    python(
+        LATER
+        + """
+if __name__ == "__main__":
+    import multiprocessing
+    context = multiprocessing.get_context("spawn")
+    p = context.Process(target=zct.SharedTensor.fill, args=(t, 5))
+    p.start()
+    p.join()
+    assert t.sum() == 15 and p.exitcode == 0
+"""
     )
