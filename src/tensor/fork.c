@@ -62,8 +62,11 @@ static void prepare_store(struct zct_store *s)
     s->fork_child_slot = -1;
     if (pv_get(&s->state) != STORE_MEMBER || !process_may_call())
         return;
-    if (!slot_is_free(s)) /* children that were forked and then called exec left them used */
-        (void)reap_all(s, deadline_in(0));
+    /* Children that called exec or _exit left their slots used, and a process that only forks never opens: a few of the dead
+     * at each fork; when no slot is free all of them, and then other threads of ours may have AL for a moment. */
+    upper.reap_some(s);
+    if (!slot_is_free(s))
+        (void)reap_all(s, deadline_in(5 * NS_PER_MS));
     plock_lock(&s->reap_lock);
     for (int i = 0; i < STRIPES; i++)
         plock_lock(&s->stripes[i].lock);
