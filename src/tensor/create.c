@@ -102,6 +102,7 @@ static int claim(struct zct_store *s, deadline limit, uint32_t *ret_t)
         put_relaxed(&d->next, 0);
         put_relaxed(&d->prev, 0);
         put_relaxed(&d->kind, 0);
+        put_relaxed(&d->serial, 0); /* or a handle of the last tenant would take what is undone before it has one */
         put_relaxed(&d->sender, 0);
         put_release(&d->st, st_make(ST_ALLOC, s->slot, st_gen(st)));
         or_sc(&d->hint, group_bit(s->slot)); /* after st: a free that still runs would zero it */
