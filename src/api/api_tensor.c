@@ -320,8 +320,8 @@ int zct_seal(zct_tensor *a)
     al_unlock(s);
     if (done)
         return checked(s, 0);
-    return fail(ZCT_EBUSY, "the tensor cannot be sealed while another process holds it or a handle of it is in flight; 'zct stat' "
-                            "names them");
+    return fail(ZCT_EBUSY, "the tensor cannot be sealed while another process holds it or a handle of it is in flight; "
+                           "'zct stat' names them");
 }
 
 int zct_tensor_is_sealed(const zct_tensor *a) { return st_sealed(get_sc(&desc_at(a->store, a->desc)->st)); }
