@@ -73,9 +73,7 @@ def measure(figure, statement, baseline, number, baseline_number, rounds):
 def main():
     tracker_off()
     rounds = 21 if os.environ.get("ZCT_BENCH_QUICK") else 101
-    other = subprocess.Popen(
-        [sys.executable, __file__, "hold"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    other = subprocess.Popen([sys.executable, __file__, "hold"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert other.stdout.readline() == "ready\n"
     value = zct.attach_shared_tensor("weights")
     assert value.shape == SHAPE and value[3] == 3.0

@@ -86,9 +86,7 @@ def machine():
     thp = "?"
     with contextlib.suppress(OSError), open("/sys/kernel/mm/transparent_hugepage/shmem_enabled") as file:
         thp = re.search(r"\[(\w+)\]", file.read()).group(1)
-    numpy = subprocess.run(
-        [sys.executable, "-c", "import numpy; print(numpy.__version__)"], capture_output=True, text=True
-    )
+    numpy = subprocess.run([sys.executable, "-c", "import numpy; print(numpy.__version__)"], capture_output=True, text=True)
     return (
         f"{model.group(1) if model else platform.machine()}, {os.cpu_count()} CPUs, {memory:.0f} GiB, "
         f"Linux {platform.release()}, huge pages of shmem: {thp}; Python {platform.python_version()}, "
@@ -137,9 +135,7 @@ def write_documents(text):
         return
     with open(readme) as file:
         old = file.read()
-    new = re.sub(
-        r"(<!-- bench:begin -->\n).*?(<!-- bench:end -->)", lambda m: m[1] + text + "\n" + m[2], old, flags=re.DOTALL
-    )
+    new = re.sub(r"(<!-- bench:begin -->\n).*?(<!-- bench:end -->)", lambda m: m[1] + text + "\n" + m[2], old, flags=re.DOTALL)
     if new != old:
         with open(readme, "w") as file:
             file.write(new)
@@ -185,9 +181,7 @@ def main():
     parser.add_argument("--write", action="store_true", help="put the table into docs/BENCH.md and README.md")
     parser.add_argument("--samples", metavar="FILE", help="keep every measured value, as JSON")
     arguments = parser.parse_args()
-    names = [
-        name for name in C_BENCHES + PYTHON_BENCHES if not arguments.only or any(w in name for w in arguments.only)
-    ]
+    names = [name for name in C_BENCHES + PYTHON_BENCHES if not arguments.only or any(w in name for w in arguments.only)]
     if arguments.write and (arguments.only or arguments.quick):
         parser.error("--write goes with a whole run alone")
     for number in (signal.SIGTERM, signal.SIGHUP):

@@ -190,6 +190,8 @@ void peer_stop(struct peer *peer)
 {
     int status;
 
+    /* A byte, not the end of the pipe: peers that were started later have its writing end too. */
+    must_errno(write(peer->to, "s", 1) == 1, "write to the other process");
     close(peer->to);
     close(peer->from);
     must_errno(waitpid(peer->pid, &status, 0) == peer->pid, "waitpid");
