@@ -94,7 +94,7 @@ void store_unuse(struct zct_store *s, uint64_t what)
     plock_lock(&registry_lock);
     bool left = pv_get(&s->state) == STORE_LEFT; /* at exit: other threads may still look at it */
     if (!left)
-        store_leave(s, true);
+        store_leave(s, what == USER_OPEN); /* the drop of an array waits for nobody */
     plock_unlock(&registry_lock);
     log_deliver();
     if (!left)

@@ -20,6 +20,9 @@ struct step_point {
 
 /* Called at each STEP when set. Set by tests, before threads exist. */
 extern void (*zct_step_hook)(const struct step_point *point);
+/* Faults in the recovery that a test turns on to see that it is noticed: tests/crash/test_mutants.c. 0: none. */
+extern int zct_mutant;
+#define MUTANT(n_) (zct_mutant == (n_))
 extern const struct step_point *const __start_zct_points[] __attribute__((weak));
 extern const struct step_point *const __stop_zct_points[] __attribute__((weak));
 
@@ -33,5 +36,6 @@ extern const struct step_point *const __stop_zct_points[] __attribute__((weak));
 
 #else
 #define STEP(what_) ((void)0)
+#define MUTANT(n_) 0
 #endif
 #endif

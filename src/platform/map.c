@@ -4,6 +4,8 @@
 #include "base/util.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -107,3 +109,18 @@ void os_not_in_child(void *at, uint64_t length) { (void)madvise(at, length, MADV
 int os_zero_in_child(void *at, uint64_t length) { return madvise(at, length, MADV_WIPEONFORK) < 0 ? -errno : 0; }
 
 void os_not_in_core(void *at, uint64_t length) { (void)madvise(at, length, MADV_DONTDUMP); }
+
+int os_mapping_removed(const void *at)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    char line[4608];
+    int removed = -1;
+    while (maps && removed < 0 && fgets(line, sizeof line, maps)) {
+        unsigned long first, end;
+        if (sscanf(line, "%lx-%lx", &first, &end) == 2 && (uintptr_t)at >= first && (uintptr_t)at < end)
+            removed = strstr(line, " (deleted)\n") != NULL;
+    }
+    if (maps)
+        fclose(maps);
+    return removed;
+}

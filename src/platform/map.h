@@ -29,6 +29,8 @@ int os_populate(void *at, uint64_t length);
 void os_prefault(void *at, uint64_t length);
 void os_not_in_child(void *at, uint64_t length); /* the mapping is not inherited by fork */
 int os_zero_in_child(void *at, uint64_t length); /* anonymous memory reads as zeros in a forked child */
+/* Was the file under the mapping at `at` removed? 1 yes, 0 no, -1 it cannot be known (no /proc). */
+int os_mapping_removed(const void *at);
 void os_not_in_core(void *at, uint64_t length);
 
 #endif

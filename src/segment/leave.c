@@ -64,7 +64,7 @@ static void forget_registered(const struct zct_store *s)
         }
 }
 
-void store_leave(struct zct_store *s, bool at_close)
+void store_leave(struct zct_store *s, bool wait)
 {
     if (pv_get(&s->state) != STORE_MEMBER || !process_may_call()) {
         pv_put(&s->state, STORE_LEFT);
@@ -72,9 +72,9 @@ void store_leave(struct zct_store *s, bool at_close)
         return;
     }
     pv_put(&s->state, STORE_LEFT); /* opening it again makes a new membership */
-    bool clean = upper.leaving(s); /* L1 */
+    bool clean = upper.leaving(s, wait); /* L1 */
     int fd = get_acquire(&s->words->gone) ? -1 : store_file(s, true);
-    bool door = fd >= 0 && take_door(fd, at_close ? s : NULL, at_close ? 100 * NS_PER_MS : 0) == 0; /* L2 */
+    bool door = fd >= 0 && take_door(fd, s, wait ? 100 * NS_PER_MS : 0) == 0; /* L2 */
     if (door && clean) {
         put_relaxed(&s->words->door_by, process_id());
         last_one_out(s, fd);

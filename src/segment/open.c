@@ -58,6 +58,15 @@ int store_refuse(struct zct_store *s)
     return 0;
 }
 
+/* The path means another file, or none. That is so for every member only if our file was removed; a process that changed its
+ * root or its mounts just cannot see it any more. */
+static int path_moved_on(struct zct_store *s)
+{
+    if (!s->observer && os_mapping_removed(s->control) == 1)
+        put_release(&s->words->gone, 1);
+    return store_is_gone(s);
+}
+
 int store_file(struct zct_store *s, bool writable)
 {
     struct os_stat st;
@@ -69,9 +78,7 @@ int store_file(struct zct_store *s, bool writable)
     os_close(fd);
     if (!other)
         return fail_os(code_of_errno(err), err, "cannot open store '%s' again", s->path);
-    if (!s->observer)
-        put_release(&s->words->gone, 1);
-    return store_is_gone(s);
+    return path_moved_on(s);
 }
 
 int store_check_file(struct zct_store *s)
@@ -80,9 +87,7 @@ int store_check_file(struct zct_store *s)
     int rc = os_stat(s->path, &st);
     if (rc == 0 ? st.inode == s->inode && st.device == s->device : rc != -ENOENT)
         return 0; /* what cannot be looked at (a changed uid, say) is not gone */
-    if (!s->observer)
-        put_release(&s->words->gone, 1);
-    return store_is_gone(s);
+    return path_moved_on(s);
 }
 
 /* ---- payload windows ---- */

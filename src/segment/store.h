@@ -173,7 +173,7 @@ const char *member_describe(struct zct_store *s, unsigned p, char *to, size_t si
 struct upper_room {
     int (*reap)(struct zct_store *s, unsigned p); /* precondition: the caller holds REPAIR(p), LIFE(p) is free or ours */
     void (*reap_some)(struct zct_store *s);       /* notice a few of the dead */
-    bool (*leaving)(struct zct_store *s);         /* give back all that we hold; false: something stays for a reaper */
+    bool (*leaving)(struct zct_store *s, bool wait);         /* give back all that we hold; false: something stays for a reaper */
     bool (*empty)(struct zct_store *s);           /* no descriptor but free ones */
     void (*forget)(struct zct_store *s);          /* private memory of the rooms above */
 };
@@ -184,7 +184,8 @@ extern plock registry_lock;
 extern struct zct_store *registry;
 int store_open_member(const char *path, const zct_store_options *options, bool own_path, struct zct_store **ret);
 int store_open_observer(const char *path, struct zct_store **ret);
-void store_leave(struct zct_store *s, bool at_close); /* F held */
+/* F held; let go for a nap at the door. `wait`: at most 100 ms for AL and for the door, else each is tried once. */
+void store_leave(struct zct_store *s, bool wait);
 void store_free_private(struct zct_store *s);
 int store_destroy(const char *path);
 int store_birth(const char *path, const zct_store_options *options);

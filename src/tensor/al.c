@@ -60,7 +60,7 @@ static int private_lock(struct zct_store *s, deadline limit)
 
 static void after_lock(struct zct_store *s, uint64_t w)
 {
-    if (unlikely(w & OWNER_DIRTY))
+    if (unlikely(w & OWNER_DIRTY) && !MUTANT(1))
         al_rebuild(s);
 }
 
@@ -124,7 +124,7 @@ static void decide(struct zct_store *s, uint32_t t, uint64_t st)
         old = desc_at(s, ref_desc(prev));
     uint64_t old_st = old ? get_relaxed(&old->st) : 0;
     bool undecided = old && st_state(old_st) == ST_LIVE && ref_is(prev, st_gen(old_st));
-    if (!undecided) {
+    if (!undecided || MUTANT(2)) {
         ending_set(s, t, ends_by_itself(get_relaxed(&d->form)));
         put_release(&d->st, st_to(st, ST_LIVE, 0));
         return;
@@ -144,11 +144,11 @@ void al_rebuild(struct zct_store *s)
             continue;
         struct desc *d = desc_at(s, t);
         uint64_t st = get_sc(&d->st);
-        if (st_asked(st) && cas_sc(&d->st, &st, st_plain(st)))
+        if (st_asked(st) && !MUTANT(3) && cas_sc(&d->st, &st, st_plain(st)))
             st = st_plain(st);
         if (st_state(st) == ST_NEXT || st_state(st) == ST_BARENEXT) {
             decide(s, t, st);
-        } else if (st_state(st) == ST_FREEING) {
+        } else if (st_state(st) == ST_FREEING && !MUTANT(4)) {
             put_relaxed(&d->ext, 0);
             put_relaxed(&d->aux, 0);
             put_relaxed(&d->hint, 0);
@@ -172,11 +172,12 @@ void al_rebuild(struct zct_store *s)
         }
         faults += !pool_mark(s, get_relaxed(&d->ext)) + !aux_mark(s, get_relaxed(&d->aux));
         enum state state = st_state(st);
-        ending_set(s, t, state == ST_DYING || state == ST_BARE ||
+        ending_set(s, t, (state == ST_DYING && !MUTANT(6)) || state == ST_BARE ||
                              (state == ST_LIVE && ends_by_itself(get_relaxed(&d->form))));
     }
     pool_finish(s);
-    index_rebuild(s, root_log2(get_relaxed(&s->words->root)));
+    if (!MUTANT(5))
+        index_rebuild(s, root_log2(get_relaxed(&s->words->root)));
     put_relaxed(&s->words->desc_free, 0);
     put_relaxed(&s->words->rebuilds, get_relaxed(&s->words->rebuilds) + 1);
     life_changed(s);

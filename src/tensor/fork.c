@@ -180,16 +180,19 @@ static void at_exit(void)
      * and the next one reaps. */
     if (!plock_try(&registry_lock))
         return;
-    for (struct zct_store *s = registry, *next; s; s = next) {
-        next = s->next;
-        if (!process_may_call() || store_live(s) != 0 || pv_get(&s->state) != STORE_MEMBER || !plock_try(&s->stock_lock))
+    for (struct zct_store *s = registry; s;) {
+        bool idle = process_may_call() && store_live(s) == 0 && pv_get(&s->state) == STORE_MEMBER && plock_try(&s->stock_lock);
+        if (idle) {
+            plock_unlock(&s->stock_lock);
+            stock_empty(s);
+        }
+        if (!idle || !hold_stop(s)) {
+            s = s->next;
             continue;
-        plock_unlock(&s->stock_lock);
-        stock_empty(s);
-        if (!hold_stop(s))
-            continue;
+        }
         pv_put(&s->leaver, thread_id());
-        store_leave(s, false);
+        store_leave(s, true);
+        s = registry; /* F was let go while it waited at the door: the list may be another one */
     }
     plock_unlock(&registry_lock);
 }

@@ -41,7 +41,7 @@ static void end_unfinished(struct zct_store *s, unsigned p, sh64 *word, uint32_t
         uint64_t st = get_sc(&d->st);
         if (st_state(st) == ST_ALLOC && st_slot(st) == p) {
             /* never straight to FREE: a fork may have given a child the bit */
-            ending_set(s, t, true);
+            ending_set(s, t, !MUTANT(7));
             put_sc(&d->st, st_to(st, ST_DYING, 0));
         }
     }
@@ -78,7 +78,7 @@ static bool lock_for(struct zct_store *s, unsigned p)
 {
     uint64_t w = get_sc(&s->words->al.owner); /* before the proof */
     unsigned owner = owner_of(w);
-    if (owner == p + 1 || (owner && owner != s->slot + 1 && member_dead(s, owner - 1) == 1))
+    if (owner == p + 1 || (owner && !MUTANT(11) && owner != s->slot + 1 && member_dead(s, owner - 1) == 1))
         owner_repair(&s->words->al.owner, w);
     return al_try(s);
 }
@@ -90,9 +90,12 @@ int reap(struct zct_store *s, unsigned p)
         return 0;
     if (!lock_for(s, p)) /* which also rebuilds, before anything of p's row is judged */
         return -EAGAIN;
-    drop_tickets(s, p); /* before the bits: a handle's hold moves ticket -> bit */
-    each_bit(s, p, reap_bit);
-    end_owned(s, p);
+    if (!MUTANT(8))
+        drop_tickets(s, p); /* before the bits: a handle's hold moves ticket -> bit */
+    if (!MUTANT(9))
+        each_bit(s, p, reap_bit);
+    if (!MUTANT(10))
+        end_owned(s, p);
     put_sc(&s->words->whole, 1);
     put_sc(&s->words->sweep, 1);
     al_unlock(s); /* and SWEEP */
@@ -195,11 +198,11 @@ static void clear_bit(struct zct_store *s, unsigned p, sh64 *word, uint32_t t)
 }
 
 /* L1. False: AL could not be had; the slot stays used, and whoever reaps it finishes. */
-static bool leaving(struct zct_store *s)
+static bool leaving(struct zct_store *s, bool wait)
 {
     stock_empty(s);
     drop_tickets(s, s->slot);
-    deadline limit = deadline_in(100 * NS_PER_MS);
+    deadline limit = deadline_in(wait ? 100 * NS_PER_MS : 0);
     bool clean = al_lock(s, limit) == 0;
     if (clean) {
         each_bit(s, s->slot, end_unfinished); /* or it would be nobody's, with our bit gone and the slot not used */
