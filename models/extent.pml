@@ -5,7 +5,7 @@
    -DKM=mask -DMAXK=n who may be killed (1 P, 2 B, 4 T the trimmer, 8 Q the child), -DFORK, -DTRIM, -DN0=blocks, -DN1=blocks, -DR0=rounds
    MUT 1 rebuild takes the bitmap from the named and BARE ones only    2 DIRTY cleared before the rebuild    3 free: bitmap before ext=0 (harmless: repaired)    4 free: FREE before ext=0    5 rebuild forgets FREEING    6 create: bitmap before ext (harmless: repaired)
        7 create: ext after AL's release    8 create: st not read again under AL    9 reap: a dead maker's ALLOC straight to FREE (-DFORK)    10 free: ext read before AL is taken    11 RES=1 before fallocate    12 punch before RES=0    13 a dead owner's AL taken over without DIRTY    14 trim: ALLOC straight to FREE (-DFORK)    15 row bit after st=ALLOC
-       16 close frees without a look at st under AL    17 the maker undoes a failed create outside AL */
+       16 free without a look at the rows */
 #ifndef MUT
 #define MUT 0
 #endif
@@ -79,7 +79,7 @@ inline off(y){ q=0; do :: q<NB -> if :: HAS(y,q) -> K(bm=bm&(255-BIT(q))) :: els
 /* under AL */
 inline free_(d){
 #if MUT==16
-  if :: d_step{ !HELD(d) } -> K(d_step{ if :: !HELD(d) -> st[d]=FREEING :: else -> skip fi });
+  if :: ENDS(d) -> K(st[d]=FREEING);
 #else
   if :: ENDS(d) && !HELD(d) -> K(d_step{ if :: !HELD(d) -> st[d]=FREEING :: else -> skip fi });
 #endif

@@ -6,7 +6,7 @@
    -DKILLS=n kills (the first writer, then the second, then a third only repairs), -DRX=n, -DRY=n readers of X, of Y
    MUT 1 a mismatch counts without a second look    15 a mismatch counts if the cell is the same again, st not asked    2 a miss is trusted without root    3 replace adds in the first tombstone and empties the old cell later    4 unlink empties a cell whose next cell is in use
        5 rebuild in place    6 root turned before the table is full    7 a hit on what has ended is a miss at once    8 the name is not compared again once held    9 next not cleared when a descriptor is freed
-       10 reap of an `owner` tensor leaves its cell    11 tombstones before a cell in use are emptied    12 after a death no rebuild of the index
+       10 reap of an `owner` tensor leaves its cell    12 after a death no rebuild of the index
        13 followed and not held is a miss if the cell still names the first descriptor    14 the same, if the cell names the followed one
        16 a descriptor with the right name that cannot be held is a miss at once, when cell, st and root are unchanged (the name was another generation's) */
 #ifndef MUT
@@ -63,9 +63,6 @@ inline off(n){ find_dying(n);
 #else
      if :: i+1<NC && TAB(W,i+1)!=0 ->
            K(TAB(W,i)=TB);
-#if MUT==11
-           if :: i>0 && TAB(W,i-1)==TB -> K(TAB(W,i-1)=0) :: else -> skip fi;
-#endif
         :: else -> K(TAB(W,i)=0); do :: i>0 && TAB(W,i-1)==TB -> i--; K(TAB(W,i)=0) :: else -> break od fi
 #endif
      :: else -> skip fi; i=0 }
