@@ -302,7 +302,7 @@ int zct_tensor_is_linked(const zct_tensor *a)
 {
     struct zct_store *s = a->store;
     uint64_t st = get_sc(&desc_at(s, a->desc)->st);
-    return !get_relaxed(&s->words->gone) && st_state(st) == ST_LIVE && st_gen(st) == a->gen;
+    return !get_relaxed(&s->words->gone) && !pv_get(&s->lost) && st_state(st) == ST_LIVE && st_gen(st) == a->gen;
 }
 
 int zct_seal(zct_tensor *a)

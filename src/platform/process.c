@@ -1,5 +1,7 @@
 #include "platform/process.h"
 
+#include "base/util.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -13,6 +15,14 @@
 
 uint32_t process_id(void) { return (uint32_t)getpid(); }
 uint32_t process_uid(void) { return (uint32_t)geteuid(); }
+
+uint64_t process_view(void)
+{
+    struct stat root = {0}, mounts = {0};
+    (void)stat("/", &root);
+    (void)stat("/proc/self/ns/mnt", &mounts);
+    return mix64(root.st_ino ^ mix64(root.st_dev)) ^ (uint64_t)mounts.st_ino;
+}
 
 uint64_t process_pid_ns(void)
 {

@@ -8,6 +8,7 @@
 
 uint32_t process_id(void);
 uint32_t process_uid(void);         /* effective */
+uint64_t process_view(void);        /* differs when the process changed its root or its mount namespace */
 uint64_t process_pid_ns(void);      /* inode of the PID namespace, 0 if unknown */
 uint32_t thread_id(void);
 void process_forked(void);          /* call in a forked child, before thread_id */

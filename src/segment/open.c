@@ -53,16 +53,17 @@ int store_refuse(struct zct_store *s)
                     s->name);
     if (state == STORE_OBSERVER)
         return fail(ZCT_EACCES, "store '%s' was opened to look only", s->name);
-    if (get_relaxed(&s->words->gone))
+    if (get_relaxed(&s->words->gone) || pv_get(&s->lost))
         return store_is_gone(s);
     return 0;
 }
 
-/* The path means another file, or none. That is so for every member only if our file was removed; a process that changed its
- * root or its mounts just cannot see it any more. */
+/* The path means another file, or none. That ends the store for every member, unless it is this process that changed its root
+ * or its mounts: then only it cannot see the file any more. */
 static int path_moved_on(struct zct_store *s)
 {
-    if (!s->observer && os_mapping_removed(s->control) == 1)
+    pv_put(&s->lost, 1u);
+    if (!s->observer && (s->view == process_view() || os_mapping_removed(s->control) == 1))
         put_release(&s->words->gone, 1);
     return store_is_gone(s);
 }
@@ -148,6 +149,7 @@ static struct zct_store *new_private(const char *path, const struct header *h, c
     s->g = *g;
     s->device = st->device, s->inode = st->inode;
     s->fork_child_slot = -1;
+    s->view = process_view();
     memcpy(s->uuid, h->uuid, sizeof s->uuid);
     s->path = strdup(path);
     s->directory = strdup(path);

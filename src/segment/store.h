@@ -33,6 +33,8 @@ struct zct_store {
     unsigned slot;          /* ours */
     uint64_t slot_gen;
     pv32 state;             /* enum store_state */
+    pv32 lost;              /* 1: the path means another file to this process */
+    uint64_t view;          /* process_view() when it was opened */
     bool observer;
     uint32_t *lref;         /* [names] this process's references to each tensor; under its stripe */
     uint8_t *row;           /* ours, in control */
@@ -150,7 +152,7 @@ extern pv32 *here;
 static inline bool process_may_call(void) { return pv_get(here) == 1; }
 static inline bool store_ready(struct zct_store *s)
 {
-    return likely(pv_get(&s->state) == STORE_MEMBER && !get_relaxed(&s->words->gone) && process_may_call());
+    return likely(pv_get(&s->state) == STORE_MEMBER && !pv_get(&s->lost) && !get_relaxed(&s->words->gone) && process_may_call());
 }
 int store_map_window(struct zct_store *s, struct window *w, enum os_access access);
 int window_need(struct zct_store *s, struct window *w, uint64_t end, enum os_access access);
