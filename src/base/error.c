@@ -1,6 +1,7 @@
 #include "base/error.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -91,26 +92,32 @@ int code_of_errno(int err)
     }
 }
 
+/* The row of a code of either sign, or NULL. Negated as unsigned: INT_MIN is a caller's number too. */
+static const char *const *row_of(int code, bool name)
+{
+    unsigned positive = code < 0 ? 0u - (unsigned)code : (unsigned)code;
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
+        if ((unsigned)codes[i].code == positive)
+            return name ? &codes[i].name : &codes[i].text;
+    return NULL;
+}
+
 const char *zct_strerror(int code)
 {
-    switch (code) {
-    case 0: return "success";
-    case ZCT_REPLACED: return "a leftover of that name was replaced";
-    }
-    int positive = code < 0 ? -code : code;
-    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
-        if (codes[i].code == positive && (code < 0 || code > ZCT_COPIED || code == ZCT_ENOTFOUND))
-            return codes[i].text;
-    return "unknown code";
+    if (code == 0)
+        return "success";
+    if (code == ZCT_REPLACED)
+        return "a leftover of that name was replaced";
+    if (code == ZCT_COPIED)
+        return "made by a copy";
+    const char *const *text = row_of(code, false); /* the note ZCT_ATTACHED has the value of ENOENT: codes win */
+    return text ? *text : "unknown code";
 }
 
 const char *zct_error_name(int code)
 {
-    int positive = code < 0 ? -code : code;
-    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
-        if (codes[i].code == positive)
-            return codes[i].name;
-    return "ZCT_?";
+    const char *const *name = row_of(code, true);
+    return name ? *name : "ZCT_?";
 }
 
 const char *zct_last_error(void) { return last.text; }
