@@ -78,7 +78,7 @@ static bool lock_for(struct zct_store *s, unsigned p)
 {
     uint64_t w = get_sc(&s->words->al.owner); /* before the proof */
     unsigned owner = owner_of(w);
-    if (owner == p + 1 || (owner && !MUTANT(11) && owner != s->slot + 1 && member_dead(s, owner - 1) == 1))
+    if (owner == p + 1 || (owner && owner != s->slot + 1 && member_dead(s, owner - 1) == 1))
         owner_repair(&s->words->al.owner, w);
     return al_try(s);
 }
@@ -96,7 +96,8 @@ int reap(struct zct_store *s, unsigned p)
         each_bit(s, p, reap_bit);
     if (!MUTANT(10))
         end_owned(s, p);
-    put_sc(&s->words->whole, 1);
+    if (!MUTANT(11))
+        put_sc(&s->words->whole, 1);
     put_sc(&s->words->sweep, 1);
     al_unlock(s); /* and SWEEP */
     put_release(&slot->gen, get_relaxed(&slot->gen) + 1);

@@ -70,6 +70,7 @@ __attribute__((constructor)) static void number_the_points(void)
     free(sorted);
     counts = test_shared(sizeof *counts);
     steps_trace = test_shared(sizeof *steps_trace);
+    zct_mutant = (int)test_env("ZCT_MUTANT", 0);
 }
 
 static void die(void)
