@@ -102,7 +102,14 @@ class RandomNames:
             ratio, reached = "cache misses not counted here", None
         else:
             ratio, reached = f"{misses['values'][0]:.2g} cache misses each", misses["values"][0] <= 5
-        return Row(f"C: the same, random names of {count}", duration(ns), "", ratio, "at most 5 cache misses", reached)
+        return Row(
+            f"C: attach + release of random names, {count} names in the store",
+            duration(ns),
+            "",
+            ratio,
+            "at most 5 cache misses",
+            reached,
+        )
 
 
 class Beside:
@@ -149,10 +156,10 @@ def all_figures(large):
             "SharedMemory + np.ndarray + close, no tracker",
             35,
         ),
-        AtMost("python-attach-empty", "the same", "np.empty(16)", 1.5),
+        AtMost("python-attach-empty", "Python: attach by name, usable array, drop, beside NumPy's own", "np.empty(16)", 1.5),
         Faster(
             "python-attach-read",
-            "the same, reading one element on both sides",
+            "Python: attach by name, read one element, drop",
             "SharedMemory + np.ndarray + read + close",
             35,
         ),
@@ -162,14 +169,19 @@ def all_figures(large):
             "shm_open + mmap + read + munmap + close",
             150,
         ),
-        Faster("attach-not-held", "C: the same, not held by this process", "the same", 150),
+        Faster(
+            "attach-not-held",
+            "C: attach + read + release, held by another process alone",
+            "shm_open + mmap + read + munmap + close",
+            150,
+        ),
         Faster(
             "create-touch",
             "C: create + touch + unlink of 4 KiB",
             "shm_open, ftruncate, mmap, touch, munmap, unlink",
             10,
         ),
-        Faster("create-copy", "C: the same with 4 KiB copied in", "the same with 4 KiB copied in", 10),
+        Faster("create-copy", "C: create from 4 KiB + unlink", "the same steps, with 4 KiB copied in", 10),
         Faster(
             "create-large-warm",
             f"C: create from {big}, extent faulted in by this process",
@@ -202,7 +214,11 @@ def all_figures(large):
             judged=False,
         ),
         Beside("small-alone", "small-beside-large", f"C: 4 KiB create, unlinked again, while another process creates {big} cold"),
-        Beside("small-cold-alone", "small-cold-beside-large", "C: the same, kept: in memory that nobody had"),
+        Beside(
+            "small-cold-alone",
+            "small-cold-beside-large",
+            f"C: 4 KiB create in memory that nobody had, while another process creates {big} cold",
+        ),
         AtMost("publish", f"C: publish of {big}, no copy", "publish of 1 KiB", 1.5, limit_ns=5000),
         AtMost("python-publish", f"Python: the name for a zct.empty array of {big}", "of 1 KiB", 1.5, limit_ns=10000),
         Names(),
