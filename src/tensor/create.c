@@ -51,8 +51,34 @@ static int fail_names(struct zct_store *s)
                            "it with a larger max_names", s->name, s->g.names);
 }
 
-/* [1] a descriptor of ours in ALLOC; AL is held on success. */
-static int claim(struct zct_store *s, deadline limit, uint32_t *ret_t)
+/* Free descriptors that one claim passed by, because a thread of ours refers to them: it backs off from the last tenant, or
+ * claims them too. They go back to the map in the end, those that are still free: a bit that stayed would lead everybody to
+ * the same one again, for as long as we have the tensor that was made of it. */
+struct passed { uint32_t count, at[16]; };
+
+static bool pass_by(struct passed *passed, uint32_t t)
+{
+    for (uint32_t i = 0; i < passed->count; i++)
+        if (passed->at[i] == t)
+            return false; /* again: there is no other */
+    if (passed->count < COUNT(passed->at))
+        passed->at[passed->count++] = t;
+    return true;
+}
+
+static void give_back(struct zct_store *s, struct passed *passed)
+{
+    while (passed->count) {
+        uint32_t t = passed->at[--passed->count];
+        if (st_used(get_sc(&desc_at(s, t)->st)))
+            continue;
+        or_sc(free_word(s, t), bit_of(t));
+        if (t / 64 < get_relaxed(&s->words->desc_free))
+            put_relaxed(&s->words->desc_free, t / 64);
+    }
+}
+
+static int look_and_claim(struct zct_store *s, deadline limit, struct passed *passed, uint32_t *ret_t)
 {
     bool rescanned = false;
     unsigned lost = 0;
@@ -65,6 +91,11 @@ static int claim(struct zct_store *s, deadline limit, uint32_t *ret_t)
                 recount_free(s);
                 continue;
             }
+            if (passed->count && deadline_left(limit) > 0) {
+                give_back(s, passed);
+                clock_nap(20000);
+                continue;
+            }
             return fail_names(s);
         }
         int rc = reserve_desc(s, t);
@@ -72,11 +103,11 @@ static int claim(struct zct_store *s, deadline limit, uint32_t *ret_t)
             rc = hold_claim(s, t);
         if (rc < 0)
             return rc;
-        if (rc == 0) { /* a sibling is backing off from its last tenant, or claims it and waits for AL */
-            or_sc(free_word(s, t), bit_of(t));
-            spin_pause();
-            if (++lost < 100)
+        if (rc == 0) { /* a sibling is backing off from its last tenant, or claims it and waits for AL, or has it */
+            if (pass_by(passed, t) || ++lost < 100) {
+                spin_pause();
                 continue;
+            }
             if (deadline_left(limit) == 0)
                 return fail(ZCT_EBUSY, "store '%s' is held by another thread of this process", s->name);
             clock_nap(20000);
@@ -109,6 +140,15 @@ static int claim(struct zct_store *s, deadline limit, uint32_t *ret_t)
         *ret_t = t;
         return 0;
     }
+}
+
+/* [1] a descriptor of ours in ALLOC; AL is held on success. */
+static int claim(struct zct_store *s, deadline limit, uint32_t *ret_t)
+{
+    struct passed passed = {0};
+    int rc = look_and_claim(s, limit, &passed, ret_t);
+    give_back(s, &passed);
+    return rc;
 }
 
 /* Under AL: what we were making will not be. */
