@@ -127,6 +127,26 @@ static void parent(void)
     plock_unlock(&registry_lock);
 }
 
+/* In the child: references of threads that are not here. Those to free descriptors were claims, or the back-off of a look: nobody
+ * here will ever drop them, and they would keep us from claiming. Others stay until we exit. */
+static void drop_lost_claims(struct zct_store *s)
+{
+    sh64 *row = row_at(s, s->slot);
+    for (uint32_t w = 0; w < s->g.names / 64; w++) {
+        if (!control_page_present(s, offset_of(s, &row[w]))) {
+            w = (uint32_t)((round_down(offset_of(s, &row[w]), PAGE) + PAGE - offset_of(s, row)) / 8) - 1;
+            continue;
+        }
+        for (uint64_t bits = get_sc(&row[w]); bits; bits &= bits - 1) {
+            uint32_t t = w * 64 + lowest_bit(bits);
+            if (desc_there(s, t) && !st_used(get_sc(&desc_at(s, t)->st))) {
+                s->lref[t] = 0;
+                and_sc(&row[w], ~bit_of(t));
+            }
+        }
+    }
+}
+
 static void child_store(struct zct_store *s)
 {
     plock_reset(&s->stock_lock);
@@ -158,6 +178,7 @@ static void child_store(struct zct_store *s)
     s->slot_gen = s->fork_child_gen;
     s->row = (uint8_t *)row_at(s, s->slot);
     member_write_record(s, s->slot);
+    drop_lost_claims(s);
 }
 
 static void child(void)
