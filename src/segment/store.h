@@ -16,6 +16,7 @@ enum { STRIPES = 64, UNDO_MOST = 64 };
 
 struct stripe {
     _Alignas(64) plock lock; /* of lref[t] and of this process's row bit t, for t mod STRIPES */
+    pv64 spare;              /* a released attachment, kept for the next attach to the same tensor; 0: none */
 };
 
 /* A part of the payload's address space: nothing is accessible beyond `enabled`. */

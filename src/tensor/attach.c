@@ -127,6 +127,44 @@ static int fill_view(struct zct_store *s, struct zct_tensor *a, struct desc *d, 
     return map_data(s, a, ext);
 }
 
+/* ---- spares: attach and release in turn make and fill nothing ---- */
+
+/* The last released attachment of this stripe, if it is one to this very tensor as it is now, mode included. The form word
+ * changes with the name, so a block that was published since does not fit. */
+static struct zct_tensor *spare_take(struct zct_store *s, uint32_t t, uint64_t st, int mode, uint64_t form)
+{
+    pv64 *spare = &s->stripes[t % STRIPES].spare;
+    if (!pv_get(spare))
+        return NULL;
+    struct zct_tensor *a = (struct zct_tensor *)(uintptr_t)pv_swap(spare, 0ull);
+    if (likely(a && a->desc == t && a->gen == st_gen(st) && a->view.mode == mode && a->form == form))
+        return a;
+    free(a);
+    return NULL;
+}
+
+static void spare_put(struct zct_store *s, struct zct_tensor *a)
+{
+#ifndef __SANITIZE_ADDRESS__ /* let it see a use after release */
+    if (likely(!a->cow && a->view.ndim <= SHAPE_INLINE))
+        a = (struct zct_tensor *)(uintptr_t)pv_swap(&s->stripes[a->desc % STRIPES].spare, (uint64_t)(uintptr_t)a);
+#endif
+    free(a);
+}
+
+void spares_forget(struct zct_store *s)
+{
+    for (int i = 0; i < STRIPES; i++)
+        free((void *)(uintptr_t)pv_swap(&s->stripes[i].spare, 0ull));
+}
+
+static int attachment_held(struct zct_store *s, struct zct_tensor *a, struct zct_tensor **ret)
+{
+    pv_add(&s->users, USER_LIVE);
+    *ret = a;
+    return 0;
+}
+
 int attachment_make(struct zct_store *s, uint32_t t, uint64_t st, int mode, struct zct_tensor **ret)
 {
     struct desc *d = desc_at(s, t);
@@ -141,7 +179,14 @@ int attachment_make(struct zct_store *s, uint32_t t, uint64_t st, int mode, stru
         rc = fail(ZCT_EACCES, "the tensor is sealed: attach it with mode 'r' or 'c'");
     if (unlikely(ndim > ZCT_MAX_DIMS))
         rc = fail(ZCT_ECORRUPT, "a descriptor of store '%s' has %u dimensions; run 'zct check'", s->name, ndim);
-    struct zct_tensor *a = rc == 0 ? malloc(sizeof *a + 2 * ndim * sizeof(int64_t)) : NULL;
+    struct zct_tensor *a = rc == 0 ? spare_take(s, t, st, mode, form) : NULL;
+    if (likely(a != NULL)) {
+        a->made = false;
+        a->slot_gen = s->slot_gen;
+        a->view.sealed = st_sealed(st);
+        return attachment_held(s, a, ret);
+    }
+    a = rc == 0 ? malloc(sizeof *a + 2 * ndim * sizeof(int64_t)) : NULL;
     if (rc == 0 && unlikely(!a))
         rc = fail(ZCT_ENOMEM, "out of memory");
     if (likely(rc == 0)) {
@@ -149,6 +194,7 @@ int attachment_make(struct zct_store *s, uint32_t t, uint64_t st, int mode, stru
         a->desc = t;
         a->made = false;
         a->gen = st_gen(st);
+        a->form = form;
         a->slot_gen = s->slot_gen;
         a->cow = NULL;
         a->view.mode = mode;
@@ -161,9 +207,7 @@ int attachment_make(struct zct_store *s, uint32_t t, uint64_t st, int mode, stru
         hold_drop(s, t);
         return rc;
     }
-    pv_add(&s->users, USER_LIVE);
-    *ret = a;
-    return 0;
+    return attachment_held(s, a, ret);
 }
 
 /* ---- waiting for a name ---- */
@@ -251,7 +295,7 @@ void zct_release(zct_tensor *a)
         os_unmap(a->cow, a->cow_length); /* before the hold: a private page that was never written is the extent's */
     if (likely(process_may_call() && pv_get(&s->state) == STORE_MEMBER))
         hold_drop(s, a->desc);
-    free(a);
+    spare_put(s, a);
     store_unuse(s, USER_LIVE);
     log_deliver();
 }

@@ -229,6 +229,7 @@ static void forget(struct zct_store *s)
 {
     stock_forget(s, false);
     warmth_forget(s);
+    spares_forget(s);
 }
 
 __attribute__((constructor)) static void move_in(void)

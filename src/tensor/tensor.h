@@ -14,6 +14,7 @@ struct zct_tensor {
     uint32_t desc;
     bool made;          /* by this process, under its present name */
     uint64_t gen;       /* of st */
+    uint64_t form;      /* the descriptor's form word when the view was filled */
     uint64_t slot_gen;  /* of the member that attached: a forked child's differs */
     void *cow;          /* the private mapping of ZCT_MODE_COW */
     uint64_t cow_length;
@@ -137,6 +138,8 @@ void aux_clear(struct zct_store *s);
 int copy_in(struct zct_store *s, uint64_t ext, uint64_t nbytes, const zct_spec *spec, const void *data,
             const int64_t *strides, bool zero);
 
+/* Free the attachments that are kept for the next attach. */
+void spares_forget(struct zct_store *s);
 /* Forget which pages this process has mapped. */
 void warmth_forget(struct zct_store *s);
 
