@@ -105,6 +105,20 @@ struct aux_head *aux_of(struct zct_store *s, struct desc *d)
     return REGION(s, struct aux_head, s->g.aux + first * AUX_UNIT);
 }
 
+bool key_sound(const struct key *key)
+{
+    const char *text = (const char *)key->text;
+    if (key->length == 0 || hash_words(key->text, key->words, key->length) != key->hash)
+        return false;
+    for (size_t i = 0; i < key->length;) {
+        unsigned n = text[i] ? utf8_length((const unsigned char *)text + i, key->length - i) : 0;
+        if (n == 0)
+            return false;
+        i += n;
+    }
+    return true;
+}
+
 /* Where the words of d's name are, for `length` bytes; NULL if nowhere. */
 static const sh64 *name_words(struct zct_store *s, struct desc *d, unsigned length)
 {

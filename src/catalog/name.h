@@ -15,6 +15,8 @@ int key_make(struct key *key, const char *name, size_t length);
 /* Does descriptor d have this name just now? A race with its renaming: trust a yes only after a hold, a no only after the
  * cell that led here was read again. */
 bool key_is(struct zct_store *s, struct desc *d, const struct key *key);
+/* Is what was read from a descriptor a name, and the one that its hash says? */
+bool key_sound(const struct key *key);
 /* Read the name of d. False: there is none, or its aux block is not readable. */
 bool key_read(struct zct_store *s, struct desc *d, struct key *ret);
 /* "'weights'", for sentences; control characters escaped. */

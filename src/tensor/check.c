@@ -146,6 +146,10 @@ static void check_desc(struct checker *c, uint32_t t)
         found(c, "tensor %u is named and its name cannot be read", t);
         return;
     }
+    if (!key_sound(&key)) {
+        found(c, "tensor %u: its name is damaged", t);
+        return;
+    }
     char name[300];
     if (!index_cell(s, t, key.hash))
         found(c, "tensor %u, %s, is not in the index", t, key_show(&key, name, sizeof name));

@@ -57,7 +57,9 @@ int stat_desc(struct zct_store *s, uint32_t t, bool holders, int fd, zct_stat *r
         ret->descriptor_len = (uint32_t)blob_read(s, d, false, NULL, 0);
         ret->metadata_len = (uint32_t)blob_read(s, d, true, NULL, 0);
         uint64_t hint = get_relaxed(&d->hint), sender = get_relaxed(&d->sender);
-        for (unsigned p = 0; holders && p < s->g.members; p++) {
+        unsigned members = holders ? s->g.members : 0;
+        for (unsigned p = next_in_groups(hint | sender, 0, members); p < members;
+             p = next_in_groups(hint | sender, p + 1, members)) {
             bool bit = has_bit(s, p, t, hint);
             unsigned tickets = sender & group_bit(p) ? ticket_count(s, t, p, NULL) : 0;
             if ((bit || tickets) && member_scan(s, fd, p) == 0) {
