@@ -80,7 +80,8 @@ static void attach_both(const struct scene *scene, zct_store *s)
             const void *data = zct_tensor_view(a)->data;
             CHECK(test_is_pattern(data, 100, 1) || (i == 1 && scene->x_changes && test_is_pattern(data, 100, 2)));
             zct_release(a);
-        } else if (!(rc == -ZCT_EGONE && scene->gone) && !(rc == -ZCT_ENOTFOUND && (scene->gone || (i == 1 && scene->x_ends)))) {
+        } else if (!(rc == -ZCT_EGONE && scene->gone) &&
+                   !(rc == -ZCT_ENOTFOUND && (scene->gone || (i == 1 && scene->x_ends)))) {
             test_fail(__FILE__, __LINE__, "attach %s: %s", names[i], zct_last_error());
         }
     }
@@ -215,14 +216,18 @@ static void stop(const struct scene *scene)
             break;
     } while (!test_failed());
     (void)unlink(path);
-    test_say("# %-16s stopped at %4u steps, %3u creates beside it were told `busy`, longest attach %.1f us, %.2f s", scene->name,
-             n - 1, busy, (double)longest / 1e3, (double)(test_now() - start) / 1e9);
+    test_say("# %-16s stopped at %4u steps, %3u creates beside it were told `busy`, longest attach %.1f us, %.2f s",
+             scene->name, n - 1, busy, (double)longest / 1e3, (double)(test_now() - start) / 1e9);
     image_free(&base);
 }
 
 /* ---- the operations ---- */
 
-static void act_open(zct_store *s) { (void)s; zct_store_close(open_it()); }
+static void act_open(zct_store *s)
+{
+    (void)s;
+    zct_store_close(open_it());
+}
 static void test_join_leave(void) { stop(&(struct scene){"join and leave", .act = act_open, .opens = true}); }
 static void ready_holds(zct_store *s)
 {
@@ -239,7 +244,11 @@ static void act_create(zct_store *s)
     OK(zct_unlink(s, "y"));
 }
 static void test_create_unlink(void) { stop(&(struct scene){"create, unlink", .act = act_create}); }
-static void act_replace(zct_store *s) { OK(test_create(s, "x", 100, 2, WITH(.exists = ZCT_EXISTS_REPLACE), &held)); zct_release(held); }
+static void act_replace(zct_store *s)
+{
+    OK(test_create(s, "x", 100, 2, WITH(.exists = ZCT_EXISTS_REPLACE), &held));
+    zct_release(held);
+}
 static void test_replace(void) { stop(&(struct scene){"replace", .act = act_replace, .x_changes = true}); }
 static void act_leftover(zct_store *s)
 {
@@ -252,9 +261,21 @@ static void test_leftover(void) { stop(&(struct scene){"leftover", .act = act_le
 static void act_unlink(zct_store *s) { OK(zct_unlink(s, "x")); }
 static void test_unlink(void) { stop(&(struct scene){"unlink", .act = act_unlink, .x_ends = true}); }
 static void ready_nameless(zct_store *s) { OK(test_create(s, NULL, 100, 2, NULL, &held)); }
-static void act_publish(zct_store *s) { (void)s; OK(zct_publish(held, "x", WITH(.exists = ZCT_EXISTS_REPLACE))); zct_release(held); }
-static void test_publish(void) { stop(&(struct scene){"publish", .ready = ready_nameless, .act = act_publish, .x_changes = true}); }
-static void act_gc(zct_store *s) { OK(zct_store_gc(s, NULL, NULL)); OK(zct_store_trim(s, 0, NULL)); }
+static void act_publish(zct_store *s)
+{
+    (void)s;
+    OK(zct_publish(held, "x", WITH(.exists = ZCT_EXISTS_REPLACE)));
+    zct_release(held);
+}
+static void test_publish(void)
+{
+    stop(&(struct scene){"publish", .ready = ready_nameless, .act = act_publish, .x_changes = true});
+}
+static void act_gc(zct_store *s)
+{
+    OK(zct_store_gc(s, NULL, NULL));
+    OK(zct_store_trim(s, 0, NULL));
+}
 static void ready_warm(zct_store *s)
 {
     zct_tensor *a;
@@ -271,7 +292,11 @@ static void act_fork(zct_store *s)
     waitpid(pid, NULL, 0);
 }
 static void test_forks(void) { stop(&(struct scene){"fork", .act = act_fork}); }
-static void act_destroy(zct_store *s) { (void)s; OK(zct_store_destroy("stop", NULL)); }
+static void act_destroy(zct_store *s)
+{
+    (void)s;
+    OK(zct_store_destroy("stop", NULL));
+}
 static void test_destroy(void) { stop(&(struct scene){"destroy", .act = act_destroy, .opens = true, .gone = true}); }
 
 TESTS({.name = "stopped in join and leave", .run = test_join_leave, .seconds = 120},

@@ -15,11 +15,15 @@
 enum { WORKERS = 5, THREADS = 2, SHARED_NAMES = 12, HELD = 6, LETTERS = 16 };
 #define WITH(...) (&(zct_create_options){.size = sizeof(zct_create_options), __VA_ARGS__})
 
-struct letter { uint32_t full; uint64_t seed; zct_handle handle; };
+struct letter {
+    uint32_t full;
+    uint64_t seed;
+    zct_handle handle;
+};
 
 struct board {
     uint64_t operations, forks, vetoes, busy, taken, leaves;
-    int64_t longest;          /* ns that one operation took in a process that was not stopped meanwhile */
+    int64_t longest; /* ns that one operation took in a process that was not stopped meanwhile */
     char longest_what[32];
     uint32_t over;
     uint32_t stopped[WORKERS]; /* how often */
@@ -49,7 +53,8 @@ static void verify(const zct_tensor *a, const char *how)
     if (v->nbytes >= 8)
         memcpy(&seed, v->data, 8);
     if (v->nbytes != size_of(seed)) {
-        test_fail(__FILE__, __LINE__, "%s: %llu bytes with seed %llx", how, (unsigned long long)v->nbytes, (unsigned long long)seed);
+        test_fail(__FILE__, __LINE__, "%s: %llu bytes with seed %llx", how, (unsigned long long)v->nbytes,
+                  (unsigned long long)seed);
         return;
     }
     fill(expected, seed);
@@ -70,19 +75,24 @@ static zct_store *open_it(void)
 
 /* ---- a worker's thread ---- */
 
-struct actor { zct_store *store; uint64_t random; zct_tensor *held[HELD]; unsigned worker; };
+struct actor {
+    zct_store *store;
+    uint64_t random;
+    zct_tensor *held[HELD];
+    unsigned worker;
+};
 
 static void allow(int rc, const char *what)
 {
     switch (rc) {
-    case -ZCT_EBUSY:
-        __atomic_fetch_add(&board->busy, 1, __ATOMIC_RELAXED);
-        return;
-    case -ZCT_EEXISTS:
-        __atomic_fetch_add(&board->vetoes, 1, __ATOMIC_RELAXED);
-        return;
-    case -ZCT_ENOTFOUND: case -ZCT_EMISMATCH: case -ZCT_ENOTWHOLE: case -ZCT_EACCES: case -ZCT_EFULL: case -ZCT_ETOOMANYHANDLES:
-        return;
+    case -ZCT_EBUSY: __atomic_fetch_add(&board->busy, 1, __ATOMIC_RELAXED); return;
+    case -ZCT_EEXISTS: __atomic_fetch_add(&board->vetoes, 1, __ATOMIC_RELAXED); return;
+    case -ZCT_ENOTFOUND:
+    case -ZCT_EMISMATCH:
+    case -ZCT_ENOTWHOLE:
+    case -ZCT_EACCES:
+    case -ZCT_EFULL:
+    case -ZCT_ETOOMANYHANDLES: return;
     default:
         if (rc < 0)
             test_fail(__FILE__, __LINE__, "%s: %s: %s", what, zct_error_name(rc), zct_last_error());
@@ -102,7 +112,8 @@ static void pick_name(struct actor *me, char *to, size_t size)
 {
     uint64_t r = test_random(&me->random);
     if (r % 5 == 0)
-        snprintf(to, size, "a/long/name/of/more/than/sixty-four/bytes/which/lies/in/an/aux/block/%u", (unsigned)(r >> 8) % 4);
+        snprintf(to, size, "a/long/name/of/more/than/sixty-four/bytes/which/lies/in/an/aux/block/%u",
+                 (unsigned)(r >> 8) % 4);
     else
         snprintf(to, size, "n%u", (unsigned)(r >> 8) % SHARED_NAMES);
 }
@@ -117,11 +128,13 @@ static void create(struct actor *me, bool nameless)
     zct_tensor *a = NULL;
     fill(data, seed);
     pick_name(me, name, sizeof name);
-    int rc = zct_create(me->store, nameless ? NULL : name, &spec, data, NULL,
-                        WITH(.exists = (int)(r % 3), .lifetime = r % 8 == 1 ? 0 : (int)((r >> 8) & 3), .timeout_ns = 2000000000), &a);
+    int rc = zct_create(
+        me->store, nameless ? NULL : name, &spec, data, NULL,
+        WITH(.exists = (int)(r % 3), .lifetime = r % 8 == 1 ? 0 : (int)((r >> 8) & 3), .timeout_ns = 2000000000), &a);
     allow(rc, "create");
     if (rc >= 0) {
-        if (rc != ZCT_ATTACHED && (zct_tensor_view(a)->nbytes != size_of(seed) || memcmp(zct_tensor_view(a)->data, data, size_of(seed))))
+        if (rc != ZCT_ATTACHED &&
+            (zct_tensor_view(a)->nbytes != size_of(seed) || memcmp(zct_tensor_view(a)->data, data, size_of(seed))))
             test_fail(__FILE__, __LINE__, "a new tensor has other contents");
         keep(me, a);
     }
@@ -146,7 +159,9 @@ static void publish(struct actor *me)
     char name[128];
     pick_name(me, name, sizeof name);
     if (me->held[i])
-        allow(zct_publish(me->held[i], name, WITH(.exists = (int)(test_random(&me->random) % 2), .timeout_ns = 2000000000)), "publish");
+        allow(zct_publish(me->held[i], name,
+                          WITH(.exists = (int)(test_random(&me->random) % 2), .timeout_ns = 2000000000)),
+              "publish");
 }
 
 static void memory(struct actor *me)
@@ -162,7 +177,8 @@ static void memory(struct actor *me)
         int64_t shape;
         zct_spec spec = test_bytes(&shape, (int64_t)size_of(seed));
         pick_name(me, name, sizeof name);
-        int rc = zct_memory_publish(me->store, block, &spec, name, WITH(.exists = ZCT_EXISTS_REPLACE, .timeout_ns = 2000000000), &a);
+        int rc = zct_memory_publish(me->store, block, &spec, name,
+                                    WITH(.exists = ZCT_EXISTS_REPLACE, .timeout_ns = 2000000000), &a);
         allow(rc, "memory publish");
         if (rc >= 0)
             keep(me, a);
@@ -363,7 +379,8 @@ static void storm(void)
         for (pid_t orphan; (orphan = waitpid(-1, &status, WNOHANG)) > 0;)
             for (unsigned w = 0; w < WORKERS; w++)
                 if (orphan == workers[w])
-                    test_fail(__FILE__, __LINE__, "a worker ended by itself (%x)", (unsigned)status), workers[w] = hire(w, &random);
+                    test_fail(__FILE__, __LINE__, "a worker ended by itself (%x)", (unsigned)status),
+                        workers[w] = hire(w, &random);
         workers[i] = hire(i, &random);
     }
     test_set(&board->over, 1);
@@ -371,11 +388,13 @@ static void storm(void)
         test_join(workers[i]);
     for (int status; waitpid(-1, &status, 0) > 0;)
         continue;
-    test_say("# seed %llu: %ld kills, %ld stops, %llu operations, %llu forks, %llu handles taken, %llu names refused, %llu times busy, "
-             "longest stall %.1f ms (%s), %.1f s",
-             (unsigned long long)seed, killed, stops, (unsigned long long)board->operations, (unsigned long long)board->forks,
-             (unsigned long long)board->taken, (unsigned long long)board->vetoes, (unsigned long long)board->busy,
-             (double)board->longest / 1e6, board->longest_what, (double)(test_now() - start) / 1e9);
+    test_say(
+        "# seed %llu: %ld kills, %ld stops, %llu operations, %llu forks, %llu handles taken, %llu names refused, %llu times busy, "
+        "longest stall %.1f ms (%s), %.1f s",
+        (unsigned long long)seed, killed, stops, (unsigned long long)board->operations,
+        (unsigned long long)board->forks, (unsigned long long)board->taken, (unsigned long long)board->vetoes,
+        (unsigned long long)board->busy, (double)board->longest / 1e6, board->longest_what,
+        (double)(test_now() - start) / 1e9);
     test_join(test_spawn(last_look, NULL, false));
     CHECK_EQ(test_files(), 0);
 }

@@ -12,13 +12,18 @@
 
 enum { MOST = 4096, TABLE = 4 * MOST };
 
-struct counts { uint32_t reached[MOST], killed[MOST], before, last; };
+struct counts {
+    uint32_t reached[MOST], killed[MOST], before, last;
+};
 
 struct steps_trace *steps_trace;
 static struct counts *counts;
 static const struct step_point *points[MOST]; /* one of each group */
 static unsigned point_count;
-static struct { const struct step_point *key; uint16_t point; } table[TABLE];
+static struct {
+    const struct step_point *key;
+    uint16_t point;
+} table[TABLE];
 
 static struct {
     enum steps_do what;
@@ -49,7 +54,9 @@ static int compare(const void *a, const void *b)
 {
     const struct step_point *p = *(const struct step_point *const *)a, *q = *(const struct step_point *const *)b;
     int by_file = strcmp(p->file, q->file);
-    return by_file ? by_file : p->line != q->line ? (p->line > q->line) - (p->line < q->line) : strcmp(p->what, q->what);
+    return by_file              ? by_file
+           : p->line != q->line ? (p->line > q->line) - (p->line < q->line)
+                                : strcmp(p->what, q->what);
 }
 
 __attribute__((constructor)) static void number_the_points(void)
