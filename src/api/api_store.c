@@ -58,7 +58,7 @@ int zct_store_open(const char *name, const zct_store_options *options, zct_store
         o = *options;
     if (o.mode & ~0777u)
         return fail(ZCT_EINVAL, "mode %#o is not one of permission bits", o.mode);
-    if (here && !process_may_call()) /* before any lock: its parent's threads may have held it */
+    if (process_is_raw_child()) /* before any lock: its parent's threads may have held it */
         return fail(ZCT_ENOTMEMBER, "this process was made by a raw clone(): it cannot be a member of any store");
     bool own;
     char *path = NULL;

@@ -14,11 +14,11 @@
 plock registry_lock;
 struct zct_store *registry;
 
-pv32 *here;
+pv64 here;
 
 static int watch_forks(void)
 {
-    if (here)
+    if (here_page())
         return 0;
     pv32 *page = os_map_memory(PAGE);
     if (!page || os_zero_in_child(page, PAGE) < 0) {
@@ -26,12 +26,12 @@ static int watch_forks(void)
         return fail(ZCT_EUNSUPPORTED, "the kernel cannot mark memory as not for children (MADV_WIPEONFORK)");
     }
     pv_put(page, 1u);
-    here = page;
+    pv_put(&here, (uint64_t)(uintptr_t)page);
     return 0;
 }
 
 void process_is_child(void);
-void process_is_child(void) { pv_put(here, 1u); }
+void process_is_child(void) { pv_put(here_page(), 1u); }
 
 int store_is_gone(struct zct_store *s)
 {

@@ -149,8 +149,10 @@ int store_is_gone(struct zct_store *s); /* -ZCT_EGONE with its sentence */
 /* 0, or why this process may not use the store. Two loads. */
 int store_refuse(struct zct_store *s);
 /* A page that reads as zero in the child of any fork or clone, also one that runs no handlers. Set by the first open. */
-extern pv32 *here;
-static inline bool process_may_call(void) { return pv_get(here) == 1; }
+extern pv64 here; /* its address; 0 before */
+static inline pv32 *here_page(void) { return (pv32 *)(uintptr_t)pv_get(&here); }
+static inline bool process_may_call(void) { return pv_get(here_page()) == 1; }
+static inline bool process_is_raw_child(void) { return here_page() && !process_may_call(); }
 static inline bool store_ready(struct zct_store *s)
 {
     return likely(pv_get(&s->state) == STORE_MEMBER && !pv_get(&s->lost) && !get_relaxed(&s->words->gone) && process_may_call());

@@ -93,24 +93,23 @@ static bool forking;
 
 static bool prepared(struct zct_store *s) { return pv_get(&s->state) == STORE_MEMBER; }
 
-/* The child of a raw clone: a lock that another thread held at that moment is held for ever, and nothing is ours. */
-static bool raw_child(void) { return here && !process_may_call(); }
-
+/* Nothing here runs in the child of a raw clone: a lock that another thread held at that moment is held for ever, and nothing is
+ * ours. */
 static void prepare(void)
 {
-    if (raw_child()) {
+    if (process_is_raw_child()) {
         forking = false;
         return;
     }
     plock_lock(&registry_lock);
-    forking = here && process_may_call();
+    forking = here_page() && process_may_call();
     for (struct zct_store *s = registry; s && forking; s = s->next)
         prepare_store(s);
 }
 
 static void parent(void)
 {
-    if (raw_child())
+    if (process_is_raw_child())
         return;
     for (struct zct_store *s = registry; s && forking; s = s->next) {
         if (!prepared(s))
@@ -195,7 +194,7 @@ static void child(void)
 
 static void at_exit(void)
 {
-    if (raw_child())
+    if (process_is_raw_child())
         return;
     /* Whoever still has live attachments, or is inside a call, may still write: no leave then, the kernel drops the life lock
      * and the next one reaps. */
