@@ -69,6 +69,7 @@ static const struct test tests[] = {
     SCENE(fork),
     SCENE(fork_child),
     SCENE(fork_in_create),
+    SCENE(fork_in_claim),
     SCENE(many),
     SCENE(full),
     SCENE(cells),

@@ -161,10 +161,10 @@ static void *create_in_thread(void *s)
     OK(test_create(s, "maybe", 100, 2, NULL, &other));
     return NULL;
 }
-static void act_fork_in_create(zct_store *s)
+static void fork_beside_create(zct_store *s, const char *file, const char *point)
 {
     pthread_t thread;
-    steps_call_at("tensor/meta.c", "put_relaxed &d->nbytes", wait_for_fork);
+    steps_call_at(file, point, wait_for_fork);
     REQUIRE(pthread_create(&thread, NULL, create_in_thread, s) == 0);
     test_await(&in_create, 1);
     pid_t pid = fork();
@@ -179,7 +179,11 @@ static void act_fork_in_create(zct_store *s)
     if (status == 256 + 9)
         _exit(3);
 }
+static void act_fork_in_create(zct_store *s) { fork_beside_create(s, "tensor/meta.c", "put_relaxed &d->nbytes"); }
+static void act_fork_in_claim(zct_store *s) { fork_beside_create(s, "sync/owner.c", "cas_sc word"); }
 PLAY(fork_in_create, "fork in a create", .act = act_fork_in_create, .names = {{"x", 100, 1, 1}},
+     .flags = SWEEP_CHILDREN)
+PLAY(fork_in_claim, "fork in a claim", .act = act_fork_in_claim, .names = {{"x", 100, 1, 1}},
      .flags = SWEEP_CHILDREN)
 
 PLAY(fork_child, "fork, the child", .ready = ready_fork, .act = act_fork, .names = {{"x", 100, 1, 1}},
