@@ -206,8 +206,8 @@ def all_figures(large):
         ),
         Faster(
             "create-large-cold-read",
-            "the same and one pass reading the result",
-            "the same and the pass",
+            f"Python: create from {big}, cold, and one pass reading it; best of five",
+            "standard library, create + copy + the pass",
             2.2,
             best=True,
             bandwidth=True,
