@@ -50,7 +50,8 @@ static void child_is_a_member(void)
         zct_tensor *t;
         OK(zct_attach(s, "w", ZCT_MODE_DEFAULT, 0, &t));
         OK(zct_unlink(s, "w"));
-        OK(test_create(s, "made by the child", 100, 2, NULL, &a));
+        zct_release(t);
+        OK(test_create(s, "made by the child", 100, 2, NULL, &t));
         zct_release(t);
         CHECK_STORE(s);
         exit(0);

@@ -8,6 +8,14 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
 static zct_store *s;
 static zct_tensor *a;
 
@@ -181,7 +189,7 @@ static void file_size(void)
 
 static void address_space(void)
 {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef SANITIZED
     test_skip("sanitizers need all the addresses there are");
 #endif
     limit(RLIMIT_AS, 1ull << 30);
@@ -337,6 +345,9 @@ static void nobody_under_a_small_lock_limit(void)
 {
     if (geteuid() != 0)
         test_skip("only root can become another user");
+#ifdef SANITIZED
+    test_skip("sanitizers lock no memory");
+#endif
     limit(RLIMIT_MEMLOCK, 8 << 20);
     CHECK_EQ(chmod(test_directory(), 01777), 0);
     REQUIRE(setgid(65534) == 0 && setuid(65534) == 0);
