@@ -134,7 +134,8 @@ static void structs(void)
             D(name), D(type_name), D(aux), D(maker), D(prev), D(next), D(lock), D(version), D(wait_at), D(event), D(kind),
             D(listen), D(sender), D(birth_ns));
 #define A(name) F(struct aux_head, name)
-    COMPARE("struct aux_head", struct aux_head, A(name_len), A(dims), A(strides), A(descriptor_len), A(metadata_len), A(reserved));
+    COMPARE("struct aux_head", struct aux_head, A(name_len), A(dims), A(strides), A(descriptor_len), A(metadata_len),
+            A(reserved));
 #define T(name) F(zct_dtype, name)
     COMPARE("zct_dtype", zct_dtype, T(code), T(bits), T(lanes), T(big_endian), T(unit), T(subbyte_padded), T(reserved),
             T(itemsize), T(block_elems), T(block_bytes), T(multiplier), T(spare), T(name));

@@ -101,4 +101,30 @@ __attribute__((unused)) static zct_stat stat_of(zct_store *s, const char *name)
     return st;
 }
 
+/* This process is no member of `store`, and every call says so. `t`, of the pattern 1, was inherited. */
+__attribute__((unused)) static void is_no_member(zct_store *store, zct_tensor *t, size_t size)
+{
+    zct_tensor *b = NULL;
+    zct_handle h;
+    int64_t shape;
+    zct_spec spec = test_bytes(&shape, 10);
+    CHECK_RC(zct_store_alive(store), -ZCT_ENOTMEMBER);
+    CHECK_RC(zct_attach(store, "w", 0, 0, &b), -ZCT_ENOTMEMBER);
+    SAYS("'s'");
+    CHECK_RC(zct_attach(store, "nothing", 0, 1000000, &b), -ZCT_ENOTMEMBER);
+    CHECK_RC(zct_attach_again(t, 0, &b), -ZCT_ENOTMEMBER);
+    CHECK_RC(zct_create(store, "x", &spec, NULL, NULL, NULL, &b), -ZCT_ENOTMEMBER);
+    CHECK_RC(zct_publish(t, "y", NULL), -ZCT_ENOTMEMBER);
+    CHECK_RC(zct_unlink(store, "w"), -ZCT_ENOTMEMBER);
+    CHECK_RC(zct_tensor_unlink(t), -ZCT_ENOTMEMBER);
+    CHECK_RC(zct_seal(t), -ZCT_ENOTMEMBER);
+    CHECK_RC(zct_handle_make(t, &h), -ZCT_ENOTMEMBER);
+    CHECK_RC(zct_store_gc(store, NULL, NULL), -ZCT_ENOTMEMBER);
+    CHECK_RC(zct_store_trim(store, 0, NULL), -ZCT_ENOTMEMBER);
+    CHECK_RC(zct_check(store, NULL, NULL), -ZCT_ENOTMEMBER);
+    CHECK(zct_memory_alloc(store, 100, 0) == NULL);
+    CHECK(b == NULL);
+    CHECK(test_is_pattern(zct_tensor_view(t)->data, size, 1)); /* as long as the parent has it */
+}
+
 #endif

@@ -129,7 +129,8 @@ static void names(void)
     zct_stat st = {.size = sizeof st};
     CHECK_RC(zct_stat_name(s, "", &st), -ZCT_EINVAL);
     /* and what is allowed */
-    static const char *const good[] = {"a", "model/layer.1.weight", "mit Leerzeichen", "\xc3\xa9t\xc3\xa9", "\xe5\xbc\xa0\xe9\x87\x8f",
+    static const char *const good[] = {"a", "model/layer.1.weight", "mit Leerzeichen", "\xc3\xa9t\xc3\xa9",
+                                       "\xe5\xbc\xa0\xe9\x87\x8f",
                                        "\xf0\x9f\x8c\x8d", "\x01\n\t", "..", "/", "'"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         OK(zct_create(s, good[i], &spec, NULL, NULL, NULL, &a));

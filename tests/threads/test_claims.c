@@ -63,7 +63,7 @@ static void all_of_them(void)
     zct_store_close(s);
 }
 
-/* A child has its parent's references, also those that a thread was about to take or to drop: it can make tensors all the same. */
+/* A child has its parent's references, also those that a thread was about to take or to drop: it makes tensors all the same. */
 static volatile uint32_t stop;
 
 static void fork_or_make(struct hand *hand)

@@ -21,7 +21,8 @@ static zct_spec spec_of(zct_dtype type, int ndim, const int64_t *shape)
 
 static void sizes(void)
 {
-    zct_dtype f4 = dtype(ZCT_FLOAT, 32, 4), c16 = dtype(ZCT_COMPLEX, 128, 16), u4 = dtype(ZCT_UINT, 4, 0), b1 = dtype(ZCT_UINT, 1, 0);
+    zct_dtype f4 = dtype(ZCT_FLOAT, 32, 4), c16 = dtype(ZCT_COMPLEX, 128, 16);
+    zct_dtype u4 = dtype(ZCT_UINT, 4, 0), b1 = dtype(ZCT_UINT, 1, 0);
     CHECK_EQ(type_bytes(&f4, 0), 0);
     CHECK_EQ(type_bytes(&f4, 7), 28);
     CHECK_EQ(type_bytes(&c16, 3), 48);
