@@ -238,12 +238,21 @@ static void run_body(const struct test *t)
     exit(test_failed());
 }
 
+/* What the first process waits for. */
+static sigset_t watched(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    return set;
+}
+
 /* Wait for it, but not for ever. */
 static int watch(pid_t pid, int seconds, bool *late)
 {
-    sigset_t child;
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
+    sigset_t child = watched();
     int64_t limit = test_now() + seconds * 1000000000ll;
     int status = 0;
     *late = false;
@@ -256,7 +265,14 @@ static int watch(pid_t pid, int seconds, bool *late)
             break;
         }
         struct timespec t = {left / 1000000000, left % 1000000000};
-        sigtimedwait(&child, NULL, &t);
+        int signal = sigtimedwait(&child, NULL, &t);
+        if (signal == SIGTERM || signal == SIGINT) { /* somebody ends us: nothing may be left */
+            kill(pid, SIGKILL);
+            waitpid(pid, &status, 0);
+            each_file(true);
+            (void)rmdir(directory);
+            _exit(128 + signal);
+        }
     }
     return status;
 }
@@ -295,9 +311,7 @@ static int run_one(const struct test *t)
 
 int test_main(const struct test *tests, size_t count, int argc, char **argv)
 {
-    sigset_t child;
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
+    sigset_t child = watched();
     sigprocmask(SIG_BLOCK, &child, NULL);
     setvbuf(stdout, NULL, _IOLBF, 0);
     board = test_shared(sizeof *board);
