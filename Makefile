@@ -2,6 +2,7 @@
 # make test     all tests, C and Python; ends with `N passed, N failed, N skipped`
 # make demo     worker processes share one copy of a real model   (MODEL=path.safetensors: yours instead)
 # make bench    the benchmarks       make lint   formatters and analysers       make model   the protocol models
+# make storm    kills without end (KILLS=20000)       make sweep   every kill of every kill (hours)
 # make core     the C library, command and C tests alone, without Python: build/meson
 # make install  the C library and the command into PREFIX (default /usr/local)
 #
@@ -23,7 +24,7 @@ ninja := $(VENV)/bin/ninja
 python := $(VENV)/bin/python
 with_tools := PATH="$(abspath $(VENV))/bin:$$PATH"
 
-.PHONY: all build core test check demo bench lint format model docs install clean distclean FORCE
+.PHONY: all build core test check storm sweep demo bench lint format model docs install clean distclean FORCE
 
 all: build
 
@@ -81,6 +82,14 @@ test: build $(VENV)/.test-tools
 	@$(with_tools) $(python) tools/run_tests.py --build $(BUILD) --jobs $(JOBS) $(TESTS)
 
 check: test
+
+# The long runs: a storm of kills, and every second kill of the crash sweep (hours).
+KILLS ?= 20000
+storm: core
+	@ZCT_STORM_KILLS=$(KILLS) $(builddir)/tests/crash-test_storm
+
+sweep: core
+	@ZCT_SWEEP_FULL=1 $(builddir)/tests/crash-test_sweep
 
 demo: build
 	@$(with_tools) tools/demo "$(VENV)" $(if $(MODEL),--model "$(MODEL)")
