@@ -12,11 +12,10 @@
 #include "sync/owner.h"
 #include "sync/plock.h"
 
-enum { STRIPES = 64, UNDO_MOST = 64 };
+enum { STRIPES = 64, SPARES = 1024, UNDO_MOST = 64 };
 
 struct stripe {
     _Alignas(64) plock lock; /* of lref[t] and of this process's row bit t, for t mod STRIPES */
-    pv64 spare;              /* a released attachment, kept for the next attach to the same tensor; 0: none */
 };
 
 /* A part of the payload's address space: nothing is accessible beyond `enabled`. */
@@ -41,6 +40,7 @@ struct zct_store {
     uint8_t *row;           /* ours, in control */
     struct window rw, ro;   /* the payload; ro.base NULL until the first read-only attach */
     struct stripe stripes[STRIPES];
+    pv64 spares[SPARES];    /* tensor/attach: a released attachment, kept for the next attach to t (t mod SPARES); 0: none */
     plock reap_lock, arena_lock, stock_lock;
     plock al_lock;          /* in front of the shared allocator lock */
     pv32 leaver;            /* at exit: the one thread that may still take it, 0: any */

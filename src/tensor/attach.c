@@ -129,11 +129,11 @@ static int fill_view(struct zct_store *s, struct zct_tensor *a, struct desc *d, 
 
 /* ---- spares: attach and release in turn make and fill nothing ---- */
 
-/* The last released attachment of this stripe, if it is one to this very tensor as it is now, mode included. The form word
+/* The attachment that was kept, if it is one to this very tensor as it is now, mode included. The form word
  * changes with the name, so a block that was published since does not fit. */
 static struct zct_tensor *spare_take(struct zct_store *s, uint32_t t, uint64_t st, int mode, uint64_t form)
 {
-    pv64 *spare = &s->stripes[t % STRIPES].spare;
+    pv64 *spare = &s->spares[t % SPARES];
     if (!pv_get(spare))
         return NULL;
     struct zct_tensor *a = (struct zct_tensor *)(uintptr_t)pv_swap(spare, 0ull);
@@ -147,15 +147,15 @@ static void spare_put(struct zct_store *s, struct zct_tensor *a)
 {
 #ifndef __SANITIZE_ADDRESS__ /* let it see a use after release */
     if (likely(!a->cow && a->view.ndim <= SHAPE_INLINE))
-        a = (struct zct_tensor *)(uintptr_t)pv_swap(&s->stripes[a->desc % STRIPES].spare, (uint64_t)(uintptr_t)a);
+        a = (struct zct_tensor *)(uintptr_t)pv_swap(&s->spares[a->desc % SPARES], (uint64_t)(uintptr_t)a);
 #endif
     free(a);
 }
 
 void spares_forget(struct zct_store *s)
 {
-    for (int i = 0; i < STRIPES; i++)
-        free((void *)(uintptr_t)pv_swap(&s->stripes[i].spare, 0ull));
+    for (int i = 0; i < SPARES; i++)
+        free((void *)(uintptr_t)pv_swap(&s->spares[i], 0ull));
 }
 
 static int attachment_held(struct zct_store *s, struct zct_tensor *a, struct zct_tensor **ret)
