@@ -376,6 +376,7 @@ typedef struct zct_stat {
     uint32_t metadata_len;
 } zct_stat;
 
+/* One that is being made may have no shape yet: ndim and nbytes are 0 then. */
 enum zct_state { ZCT_STATE_NAMED = 1, ZCT_STATE_NAMELESS = 2, ZCT_STATE_ENDING = 3, ZCT_STATE_BEING_MADE = 4 };
 
 typedef struct zct_holder {

@@ -135,6 +135,18 @@ static void decide(struct zct_store *s, uint32_t t, uint64_t st)
     put_release(&d->prev, 0); /* after st: a NEXT without prev would count as decided */
 }
 
+/* A block whose publisher died while it described it is bytes again. */
+static void describe_again(struct zct_store *s, struct desc *d)
+{
+    int64_t dims[2 * ZCT_MAX_DIMS], length = (int64_t)ext_bytes(get_relaxed(&d->ext)).length;
+    zct_spec bytes = {.size = sizeof bytes, .ndim = 1, .shape = &length,
+                      .dtype = {.code = ZCT_UINT, .bits = 8, .lanes = 1, .itemsize = 1, .name = "uint8"}};
+    zct_dtype dtype;
+    dtype_read(d, &dtype);
+    if (!layout_read(s, d, get_relaxed(&d->form), &dtype, get_relaxed(&d->nbytes), dims, dims + ZCT_MAX_DIMS))
+        meta_write(s, d, &bytes, (uint64_t)length, 0);
+}
+
 void al_rebuild(struct zct_store *s)
 {
     uint32_t limit = desc_limit(s), faults = 0;
@@ -172,6 +184,8 @@ void al_rebuild(struct zct_store *s)
         }
         faults += !pool_mark(s, get_relaxed(&d->ext)) + !aux_mark(s, get_relaxed(&d->aux));
         enum state state = st_state(st);
+        if (state == ST_BARE)
+            describe_again(s, d);
         ending_set(s, t, (state == ST_DYING && !MUTANT(6)) || state == ST_BARE ||
                              (state == ST_LIVE && ends_by_itself(get_relaxed(&d->form))));
     }

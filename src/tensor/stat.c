@@ -68,12 +68,17 @@ int stat_desc(struct zct_store *s, uint32_t t, bool holders, int fd, zct_stat *r
             }
         }
         fence_acquire();
-        if (get_relaxed(&d->st) == st || tries == 999)
-            return sound || ret->state == ZCT_STATE_BEING_MADE
-                       ? 0
-                       : fail(ZCT_ECORRUPT, "descriptor %u of store '%s' contradicts itself", t, s->name);
+        bool settled = get_relaxed(&d->st) == st;
+        if (settled && sound)
+            return 0;
+        if (settled && ret->state == ZCT_STATE_BEING_MADE) { /* nobody has said yet what it will be */
+            ret->ndim = 0;
+            ret->nbytes = 0;
+            return 0;
+        }
+        spin_pause(); /* a nameless block is described anew when it is published */
     }
-    return -ZCT_ENOTFOUND;
+    return fail(ZCT_ECORRUPT, "descriptor %u of store '%s' contradicts itself; run 'zct check'", t, s->name);
 }
 
 static int check_record(const zct_stat *ret)
