@@ -173,6 +173,11 @@ void stock_forget(struct zct_store *s, bool child);
 int stock_publishable(struct zct_store *s, const void *data, uint64_t nbytes, uint32_t *ret_desc);
 void stock_published(struct zct_store *s, const void *data);
 
+/* ---- check.c ---- */
+
+/* The number of findings; 0 also when AL cannot be had at once. */
+int check_at_once(struct zct_store *s);
+
 /* ---- stat.c ---- */
 int stat_desc(struct zct_store *s, uint32_t t, bool holders, int fd, zct_stat *ret);
 
