@@ -192,6 +192,9 @@ static void child(void)
     process_is_child();
 }
 
+/* Left at exit and never freed: other threads may still look at them. Kept in sight of leak checkers. */
+static struct zct_store *left_at_exit;
+
 static void at_exit(void)
 {
     if (process_is_raw_child())
@@ -212,6 +215,8 @@ static void at_exit(void)
         }
         pv_put(&s->leaver, thread_id());
         store_leave(s, true);
+        s->next = left_at_exit;
+        left_at_exit = s;
         s = registry; /* F was let go while it waited at the door: the list may be another one */
     }
     plock_unlock(&registry_lock);
