@@ -241,7 +241,7 @@ int copy_in(struct zct_store *s, uint64_t ext, uint64_t nbytes, const zct_spec *
     if (!data || !strides)
         return copy_dense(s, ext, nbytes, data);
     int64_t mine[ZCT_MAX_DIMS];
-    if (spec->order == ZCT_ORDER_STRIDED)
+    if (spec->order == ZCT_ORDER_STRIDED && spec->ndim)
         memcpy(mine, spec->strides, (size_t)spec->ndim * sizeof *mine);
     else
         strides_dense(&spec->dtype, spec->ndim, spec->shape, spec->order, mine);
