@@ -100,9 +100,11 @@ void pool_clear_reserved(struct zct_store *s, uint64_t page, uint64_t pages)
 }
 
 /* Whoever touches pages that the memory cgroup cannot pay is killed by the OOM killer, not told. Ask first. */
-static int check_room(struct zct_store *s, uint64_t bytes)
+int pool_room(struct zct_store *s, uint64_t page, uint64_t pages)
 {
-    uint64_t total = 0, available = NO_LIMIT;
+    uint64_t total = 0, available = NO_LIMIT, bytes = (pages - pool_count_reserved(s, page, pages)) * PAGE;
+    if (bytes <= MiB)
+        return 0;
     if (os_space(s->directory, &total, &available) == 0 && bytes > available)
         return -EAGAIN;
     uint64_t room = limit_cgroup_room();
@@ -120,10 +122,9 @@ int pool_reserve(struct zct_store *s, uint64_t ext, uint64_t nbytes)
     uint64_t page = ext_page(ext), end = page + ext_pages(ext);
     if (pool_reserved(s, ext))
         return 0;
-    uint64_t cold = (ext_pages(ext) - pool_count_reserved(s, page, ext_pages(ext))) * PAGE;
     int rc = store_check_file(s), fd = -1;
-    if (rc == 0 && cold > MiB)
-        rc = check_room(s, cold);
+    if (rc == 0)
+        rc = pool_room(s, page, end - page);
     if (rc == 0)
         rc = window_need(s, &s->rw, end * PAGE, OS_WRITE);
     if (rc < 0)

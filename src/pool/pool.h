@@ -36,6 +36,9 @@ void pool_finish(struct zct_store *s);
 
 /* Are all pages of the extent known to exist? */
 bool pool_reserved(struct zct_store *s, uint64_t ext);
+/* Is there room for what of these pages does not exist yet? Asked of the file system (-EAGAIN) and the memory cgroup
+ * (-ZCT_EFULL with its sentence), for more than 1 MiB. */
+int pool_room(struct zct_store *s, uint64_t page, uint64_t pages);
 /* Make them exist. The caller owns the extent; without AL. -ZCT_EFULL with its sentence; -EAGAIN: the file system is full
  * (the caller may free something and try again). */
 int pool_reserve(struct zct_store *s, uint64_t ext, uint64_t nbytes);

@@ -131,22 +131,6 @@ static int fill_piece(struct target *t, uint64_t at, uint64_t length, const void
     return fill_mapped(t, at, length, data);
 }
 
-static int room_for(struct zct_store *s, uint64_t ext)
-{
-    uint64_t total, available, cold = (ext_pages(ext) - pool_count_reserved(s, ext_page(ext), ext_pages(ext))) * PAGE;
-    if (cold <= MiB)
-        return 0;
-    if (os_space(s->directory, &total, &available) == 0 && cold > available)
-        return -EAGAIN;
-    uint64_t room = limit_cgroup_room();
-    if (cold > room)
-        return fail(ZCT_EFULL,
-                    "no room for %llu bytes in store '%s': the memory cgroup of this process has %llu bytes left and would "
-                    "kill it; raise its limit (docker: --memory, Kubernetes: resources.limits.memory)",
-                    (unsigned long long)cold, s->name, (unsigned long long)room);
-    return 0;
-}
-
 static int copy_dense(struct zct_store *s, uint64_t ext, uint64_t nbytes, const void *data)
 {
     struct extent bytes = ext_bytes(ext);
@@ -157,7 +141,7 @@ static int copy_dense(struct zct_store *s, uint64_t ext, uint64_t nbytes, const 
         return rc < 0 ? rc : fill_mapped(&t, bytes.offset, nbytes, data);
     }
     t.may_write = limit_file_size() >= s->g.file_size; /* a write beyond it is SIGXFSZ, also inside the file */
-    rc = room_for(s, ext);
+    rc = pool_room(s, ext_page(ext), ext_pages(ext));
     if (rc == 0 && !warmth_ready(s))
         rc = fail(ZCT_ENOMEM, "out of memory");
     for (uint64_t done = 0; rc == 0 && done < nbytes; done += PIECE) {
