@@ -96,6 +96,9 @@ static inline void get_words(uint64_t *to, const sh64 *words, size_t count)
 
 #define pv_get(p) atomic_load_explicit(&(p)->v, memory_order_acquire)
 #define pv_put(p, x) atomic_store_explicit(&(p)->v, (x), memory_order_release)
+/* A private structure that is made on first use: its pointer is put when it is whole, and taken without a lock. */
+#define pointer_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define pointer_release(p, x) __atomic_store_n((p), (x), __ATOMIC_RELEASE)
 #define pv_add(p, x) atomic_fetch_add_explicit(&(p)->v, (x), memory_order_acq_rel)
 #define pv_sub(p, x) atomic_fetch_sub_explicit(&(p)->v, (x), memory_order_acq_rel)
 #define pv_or(p, x) atomic_fetch_or_explicit(&(p)->v, (x), memory_order_acq_rel)

@@ -311,13 +311,12 @@ static int make_and_end(long rounds)
     return 0;
 }
 
-static void attach_in_the_window(void)
+/* One run of the maker, looked at all the while. Returns how often the tensor was there. */
+static long watch_the_window(struct peer *p, uint64_t *last_serial)
 {
-    struct peer p = beside();
-    peer_ask(&p, make_and_end, test_quick() ? 3000 : 20000);
     long seen = 0, missed = 0;
-    uint64_t last_serial = 0;
-    while (!peer_answered(&p)) {
+    peer_ask(p, make_and_end, test_quick() ? 3000 : 20000);
+    while (!peer_answered(p)) {
         zct_tensor *t;
         int rc = zct_attach(s, "w", ZCT_MODE_READ, 0, &t);
         if (rc == -ZCT_ENOTFOUND) {
@@ -334,14 +333,24 @@ static void attach_in_the_window(void)
         for (uint64_t x = seed; x < 21000 && !whole; x += 7)
             whole = test_is_pattern(v->data, v->nbytes, x);
         CHECK(whole);
-        CHECK(v->serial >= last_serial);
-        last_serial = v->serial;
+        CHECK(v->serial >= *last_serial);
+        *last_serial = v->serial;
         seen++;
         zct_release(t);
     }
-    CHECK_EQ(peer_answer(&p), 0);
+    CHECK_EQ(peer_answer(p), 0);
     test_say("# attached %ld times, missed %ld times", seen, missed);
-    CHECK(seen > 0);
+    return seen;
+}
+
+static void attach_in_the_window(void)
+{
+    struct peer p = beside();
+    uint64_t last_serial = 0;
+    long seen = 0;
+    /* On one busy core a whole run can pass while this process is not scheduled: then another one. */
+    while (seen == 0 && !test_failed())
+        seen = watch_the_window(&p, &last_serial);
     peer_end(&p);
     OK(zct_store_gc(s, NULL, NULL));
     end();
