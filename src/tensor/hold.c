@@ -22,6 +22,38 @@ static void drop_locked(struct zct_store *s, uint32_t t)
         and_sc(own_word(s, t), ~bit_of(t));
 }
 
+/* Has a NEXT the name already? Its predecessor, read through `prev`, has lost it. */
+static bool heir_arrived(struct zct_store *s, uint64_t prev)
+{
+    if (ref_none(prev) || !desc_there(s, ref_desc(prev)))
+        return false;
+    uint64_t old = get_sc(&desc_at(s, ref_desc(prev))->st);
+    return st_state(old) != ST_LIVE || !ref_is(prev, st_gen(old));
+}
+
+/* Who replaced a DYING one, or NO_DESC. */
+static uint32_t heir_of(struct zct_store *s, struct desc *d)
+{
+    uint64_t next = get_acquire(&d->next);
+    if (ref_none(next) || !desc_there(s, ref_desc(next)))
+        return NO_DESC;
+    return ref_is(next, st_gen(get_acquire(&desc_at(s, ref_desc(next))->st))) ? ref_desc(next) : NO_DESC;
+}
+
+uint32_t name_bearer(struct zct_store *s, uint32_t t)
+{
+    for (int hops = 0; hops < 64 && t != NO_DESC; hops++) {
+        struct desc *d = desc_at(s, t);
+        switch (st_state(get_acquire(&d->st))) {
+        case ST_LIVE: return t;
+        case ST_NEXT: case ST_BARENEXT: return heir_arrived(s, get_acquire(&d->prev)) ? t : NO_DESC;
+        case ST_DYING: t = heir_of(s, d); break;
+        default: return NO_DESC;
+        }
+    }
+    return NO_DESC;
+}
+
 /* A4: what does this state say to somebody who has set bit and hint? */
 static enum hold judge(struct zct_store *s, uint32_t t, bool by_name, uint64_t *st, uint32_t *ret_next)
 {
@@ -40,10 +72,7 @@ static enum hold judge(struct zct_store *s, uint32_t t, bool by_name, uint64_t *
         if (by_name && (state == ST_NEXT || state == ST_BARENEXT)) {
             /* It has the name once the one that it replaces has not */
             uint64_t prev = get_acquire(&d->prev);
-            if (ref_none(prev) || !desc_there(s, ref_desc(prev)))
-                return MISS;
-            uint64_t old = get_sc(&desc_at(s, ref_desc(prev))->st);
-            if (st_state(old) == ST_LIVE && ref_is(prev, st_gen(old)))
+            if (!heir_arrived(s, prev))
                 return MISS;
             uint64_t now = get_sc(&d->st);
             if (now != *st) {
@@ -53,12 +82,8 @@ static enum hold judge(struct zct_store *s, uint32_t t, bool by_name, uint64_t *
             return get_sc(&d->prev) == prev ? HELD : AGAIN;
         }
         if (by_name && state == ST_DYING) {
-            uint64_t next = get_acquire(&d->next);
-            if (ref_none(next) || !desc_there(s, ref_desc(next)) ||
-                !ref_is(next, st_gen(get_acquire(&desc_at(s, ref_desc(next))->st))))
-                return MISS;
-            *ret_next = ref_desc(next);
-            return FOLLOW;
+            *ret_next = heir_of(s, d);
+            return *ret_next == NO_DESC ? MISS : FOLLOW;
         }
         return MISS;
     }

@@ -108,14 +108,15 @@ int zct_stat_name(zct_store *s, const char *name, zct_stat *ret)
         bool changed = false;
         for (uint32_t t; !changed && (t = lookup_next(s, &l)) != NO_DESC;) {
             uint64_t st = get_acquire(&desc_at(s, t)->st);
-            if (st_state(st) != ST_LIVE || !key_is(s, desc_at(s, t), &key)) {
+            uint32_t bearer = key_is(s, desc_at(s, t), &key) ? name_bearer(s, t) : NO_DESC;
+            if (bearer == NO_DESC) {
                 changed = !(lookup_same(&l) && get_acquire(&desc_at(s, t)->st) == st);
                 continue;
             }
             int fd = store_file(s, false);
             if (fd < 0)
                 return fd;
-            rc = stat_desc(s, t, true, fd, ret);
+            rc = stat_desc(s, bearer, true, fd, ret);
             os_close(fd);
             changed = rc == -ZCT_ENOTFOUND || strcmp(ret->name, name);
             if (!changed)
@@ -171,16 +172,8 @@ struct zct_list {
     struct { uint32_t desc; uint64_t st; } items[];
 };
 
-static bool listed(uint64_t st, uint32_t flags)
-{
-    enum state state = st_state(st);
-    if (state == ST_LIVE)
-        return true;
-    return (flags & ZCT_LIST_ALL) && st_used(st);
-}
-
-/* The tensors of one moment: nothing was born, ended or renamed between the first and the last descriptor. A store that never
- * stands still is listed under AL by a member; an observer takes what it saw. */
+/* The tensors of one moment: nobody had AL between the first and the last descriptor, and births, deaths and renamings happen
+ * under it alone. A store that never stands still is listed under AL by a member; an observer takes what it saw. */
 static uint32_t collect(struct zct_store *s, uint32_t flags, struct zct_list *list, uint32_t limit)
 {
     uint32_t n = 0;
@@ -188,7 +181,7 @@ static uint32_t collect(struct zct_store *s, uint32_t flags, struct zct_list *li
         if (!desc_there(s, t))
             continue;
         uint64_t st = get_acquire(&desc_at(s, t)->st);
-        if (!listed(st, flags))
+        if (!(flags & ZCT_LIST_ALL ? st_used(st) : name_bearer(s, t) == t))
             continue;
         list->items[n].desc = t;
         list->items[n++].st = st_plain(st);
@@ -210,10 +203,10 @@ int zct_list_open(zct_store *s, uint32_t flags, zct_list **ret)
     *list = (struct zct_list){.store = s, .flags = flags, .fd = -1};
     bool still = false;
     for (int tries = 0; tries < 5 && !still; tries++) {
-        uint64_t before = get_acquire(&s->words->changes);
+        uint64_t before = get_acquire(&s->words->al.owner);
         list->count = collect(s, flags, list, limit);
         fence_acquire();
-        still = get_relaxed(&s->words->changes) == before;
+        still = owner_of(before) == 0 && !(before & OWNER_DIRTY) && get_relaxed(&s->words->al.owner) == before;
     }
     if (!still && store_ready(s) && al_lock(s, deadline_in(NS_PER_S)) == 0) {
         list->count = collect(s, flags, list, limit);

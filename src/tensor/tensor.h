@@ -67,6 +67,8 @@ enum hold { HELD, MISS, FOLLOW, AGAIN };
 /* Take one more reference of this process to t and validate it (A1..A4). HELD: *ret_st is the state that made it held.
  * FOLLOW: *ret_next is who replaced it. A negative code: no memory for the row. Otherwise nothing is held. */
 int hold_take(struct zct_store *s, uint32_t t, bool by_name, uint64_t *ret_st, uint32_t *ret_next);
+/* Who carries the name that is written in t, for those who only look: t, whoever replaced it, or NO_DESC. Nothing is held. */
+uint32_t name_bearer(struct zct_store *s, uint32_t t);
 /* One more reference of one that is held already. */
 void hold_more(struct zct_store *s, uint32_t t);
 /* Drop one. Never waits. */

@@ -32,13 +32,15 @@ struct run {
 static struct run *run;
 static zct_tensor *held;
 
-static zct_store *open_it(void)
+static zct_store *open_as(unsigned flags)
 {
-    zct_store_options o = {.size = sizeof o, .capacity = 2u << 20, .max_names = 64, .max_members = 6};
+    zct_store_options o = {.size = sizeof o, .capacity = 2u << 20, .max_names = 64, .max_members = 6, .flags = flags};
     zct_store *s = NULL;
     REQUIRE_OK(zct_store_open("stop", &o, &s));
     return s;
 }
+
+static zct_store *open_it(void) { return open_as(0); }
 
 static void prepare(void *unused)
 {
@@ -87,11 +89,32 @@ static void attach_both(const struct scene *scene, zct_store *s)
     }
 }
 
+/* Who only looks finds what an attach would find: by name, and in a list, which waits for nobody. */
+static void see_both(const struct scene *scene, zct_store *s, zct_store *observer)
+{
+    zct_stat st = {.size = sizeof st};
+    zct_list *list;
+    bool listed[2] = {false, false};
+    OK(zct_list_open(observer, 0, &list));
+    while (zct_list_next(list, &st) == 1) {
+        listed[0] |= !strcmp(st.name, "keep");
+        listed[1] |= !strcmp(st.name, "x");
+    }
+    zct_list_close(list);
+    CHECK(listed[0]);
+    CHECK(listed[1] || scene->x_ends);
+    CHECK_EQ(zct_stat_name(s, "keep", &st), 0);
+    CHECK(zct_stat_name(s, "x", &st) == 0 || scene->x_ends);
+}
+
 static void live_beside(const struct scene *scene, int64_t timeout_ns)
 {
-    zct_store *s = open_it();
+    zct_store *s = open_it(), *observer = open_as(ZCT_STORE_OBSERVE);
     test_set(&run->ready, 1);
     test_await(&run->go, 1);
+    if (!scene->gone)
+        see_both(scene, s, observer);
+    zct_store_close(observer);
     attach_both(scene, s);
     test_set(&run->attached, 1);
     zct_tensor *a;
