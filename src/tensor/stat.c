@@ -23,8 +23,24 @@ static bool has_bit(struct zct_store *s, unsigned p, uint32_t t, uint64_t hint)
     return word && (get_relaxed(word) & bit_of(t));
 }
 
-/* Describe descriptor t as it is at one moment: read between two equal reads of its state. */
-int stat_desc(struct zct_store *s, uint32_t t, bool holders, int fd, zct_stat *ret)
+/* Who is alive, each member asked once: a list of a million tensors makes no more system calls than one of ten. */
+struct census {
+    int fd; /* of the store's file; the owner's to close */
+    uint64_t asked[ZCT_MAX_MEMBERS / 64], alive[ZCT_MAX_MEMBERS / 64];
+};
+
+static bool is_living(struct zct_store *s, struct census *census, unsigned p)
+{
+    if (!(census->asked[p / 64] & bit_of(p))) {
+        census->asked[p / 64] |= bit_of(p);
+        census->alive[p / 64] |= member_scan(s, census->fd, p) == 0 ? bit_of(p) : 0;
+    }
+    return census->alive[p / 64] & bit_of(p);
+}
+
+/* Describe descriptor t as it is at one moment: read between two equal reads of its state. Without a census (NULL) nobody
+ * is counted. */
+static int stat_desc(struct zct_store *s, uint32_t t, struct census *census, zct_stat *ret)
 {
     if (!desc_there(s, t))
         return -ZCT_ENOTFOUND;
@@ -57,12 +73,12 @@ int stat_desc(struct zct_store *s, uint32_t t, bool holders, int fd, zct_stat *r
         ret->descriptor_len = (uint32_t)blob_read(s, d, false, NULL, 0);
         ret->metadata_len = (uint32_t)blob_read(s, d, true, NULL, 0);
         uint64_t hint = get_relaxed(&d->hint), sender = get_relaxed(&d->sender);
-        unsigned members = holders ? s->g.members : 0;
+        unsigned members = census ? s->g.members : 0;
         for (unsigned p = next_in_groups(hint | sender, 0, members); p < members;
              p = next_in_groups(hint | sender, p + 1, members)) {
             bool bit = has_bit(s, p, t, hint);
             unsigned tickets = sender & group_bit(p) ? ticket_count(s, t, p, NULL) : 0;
-            if ((bit || tickets) && member_scan(s, fd, p) == 0) {
+            if ((bit || tickets) && is_living(s, census, p)) {
                 ret->holders += bit;
                 ret->handles += tickets;
             }
@@ -113,11 +129,11 @@ int zct_stat_name(zct_store *s, const char *name, zct_stat *ret)
                 changed = !(lookup_same(&l) && get_acquire(&desc_at(s, t)->st) == st);
                 continue;
             }
-            int fd = store_file(s, false);
-            if (fd < 0)
-                return fd;
-            rc = stat_desc(s, bearer, true, fd, ret);
-            os_close(fd);
+            struct census census = {.fd = store_file(s, false)};
+            if (census.fd < 0)
+                return census.fd;
+            rc = stat_desc(s, bearer, &census, ret);
+            os_close(census.fd);
             changed = rc == -ZCT_ENOTFOUND || strcmp(ret->name, name);
             if (!changed)
                 return rc;
@@ -133,9 +149,9 @@ int zct_stat_tensor(const zct_tensor *a, zct_stat *ret)
     int rc = check_record(ret);
     if (rc < 0)
         return rc;
-    int fd = store_file(a->store, false);
-    rc = stat_desc(a->store, a->desc, fd >= 0, fd, ret);
-    os_close(fd);
+    struct census census = {.fd = store_file(a->store, false)};
+    rc = stat_desc(a->store, a->desc, census.fd >= 0 ? &census : NULL, ret);
+    os_close(census.fd);
     return rc == -ZCT_ENOTFOUND ? fail(ZCT_ENOTFOUND, "the tensor is gone") : rc;
 }
 
@@ -167,8 +183,8 @@ int zct_stat_blobs(zct_store *s, const zct_stat *stat, void *descriptor, size_t 
 
 struct zct_list {
     struct zct_store *store;
-    uint32_t flags, count, at;
-    int fd;
+    uint32_t count, at;
+    struct census census; /* fd < 0: holders are not counted */
     struct { uint32_t desc; uint64_t st; } items[];
 };
 
@@ -200,7 +216,7 @@ int zct_list_open(zct_store *s, uint32_t flags, zct_list **ret)
     struct zct_list *list = malloc(sizeof *list + (uint64_t)(limit + 1) * sizeof list->items[0]);
     if (!list)
         return fail(ZCT_ENOMEM, "out of memory for a list of %u tensors", limit);
-    *list = (struct zct_list){.store = s, .flags = flags, .fd = -1};
+    *list = (struct zct_list){.store = s, .census.fd = -1};
     bool still = false;
     for (int tries = 0; tries < 5 && !still; tries++) {
         uint64_t before = get_acquire(&s->words->al.owner);
@@ -213,7 +229,7 @@ int zct_list_open(zct_store *s, uint32_t flags, zct_list **ret)
         al_unlock(s);
     }
     if (!(flags & ZCT_LIST_NO_HOLDERS))
-        list->fd = store_file(s, false);
+        list->census.fd = store_file(s, false);
     *ret = list;
     return 0;
 }
@@ -227,7 +243,7 @@ int zct_list_next(zct_list *list, zct_stat *ret)
         uint64_t now = get_acquire(&desc_at(list->store, t)->st);
         if (st_gen(now) != st_gen(then) || (st_state(then) == ST_LIVE && st_state(now) != ST_LIVE))
             continue;
-        rc = stat_desc(list->store, t, list->fd >= 0, list->fd, ret);
+        rc = stat_desc(list->store, t, list->census.fd >= 0 ? &list->census : NULL, ret);
         if (rc == -ZCT_ENOTFOUND)
             rc = 0;
         else
@@ -240,7 +256,7 @@ void zct_list_close(zct_list *list)
 {
     if (!list)
         return;
-    os_close(list->fd);
+    os_close(list->census.fd);
     free(list);
 }
 

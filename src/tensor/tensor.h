@@ -180,9 +180,6 @@ void stock_published(struct zct_store *s, const void *data);
 /* The number of findings; 0 also when AL cannot be had at once. */
 int check_at_once(struct zct_store *s);
 
-/* ---- stat.c ---- */
-int stat_desc(struct zct_store *s, uint32_t t, bool holders, int fd, zct_stat *ret);
-
 /* ---- fork.c ---- */
 int fork_watch(void);
 
