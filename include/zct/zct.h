@@ -274,6 +274,14 @@ typedef int (*zct_finding_fn)(void *context, const char *finding);
  * changes while it looks is looked at again, not reported. */
 ZCT_API int zct_check(zct_store *store, zct_finding_fn fn, void *context);
 
+/* Rebuild all that is derived (free maps, index, counts) from the tensors' descriptors, as is done after a member died
+ * inside the allocator. Tensors and their contents stay as they are, also those whose extents overlap or lie outside:
+ * zct_check goes on reporting them. Members alone; may run while others use the store. Waits up to 10 s (-ZCT_EBUSY). */
+ZCT_API int zct_store_repair(zct_store *store);
+/* A number that differs once a tensor was born, named, renamed or ended; holders do not change it. One load, no system
+ * call: what shows a store asks it before it lists again. Observers may call it. */
+ZCT_API uint64_t zct_store_changes(const zct_store *store);
+
 /* Call fn(context, name, path) for each store file of the directory (NULL: default) that this user may see,
  * in name order. Return non-zero from fn to stop; that value is returned. */
 typedef int (*zct_store_fn)(void *context, const char *name, const char *path);

@@ -219,6 +219,21 @@ int zct_store_gc(zct_store *s, const zct_gc_options *options, zct_gc_result *ret
     return rc;
 }
 
+int zct_store_repair(zct_store *s)
+{
+    if (!store_ready(s))
+        return store_refuse(s);
+    int rc = al_lock(s, deadline_in(WAIT_DEFAULT));
+    if (rc == 0) {
+        al_rebuild(s); /* whoever dies in here leaves AL dirty: its next owner begins again */
+        al_unlock(s);
+    }
+    log_deliver();
+    return rc;
+}
+
+uint64_t zct_store_changes(const zct_store *s) { return get_acquire(&s->words->changes); }
+
 int zct_store_trim(zct_store *s, uint64_t keep, uint64_t *ret_bytes)
 {
     if (!store_ready(s))

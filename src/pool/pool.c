@@ -52,11 +52,10 @@ bool pool_mark(struct zct_store *s, uint64_t ext)
         return false;
     if (ext_is_small(ext))
         return cells_mark(s, ext);
-    if (bits_find(REGION(s, sh64, s->g.used), ext_page(ext), ext_page(ext) + ext_pages(ext), true) !=
-        ext_page(ext) + ext_pages(ext))
-        return false;
-    bits_set(REGION(s, sh64, s->g.used), ext_page(ext), ext_pages(ext));
-    return true;
+    sh64 *used = REGION(s, sh64, s->g.used);
+    bool alone = bits_count(used, ext_page(ext), ext_pages(ext)) == 0;
+    bits_set(used, ext_page(ext), ext_pages(ext)); /* all of it: what two have is given to no third */
+    return alone;
 }
 
 void pool_finish(struct zct_store *s)

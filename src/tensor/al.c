@@ -60,8 +60,11 @@ static int private_lock(struct zct_store *s, deadline limit)
 
 static void after_lock(struct zct_store *s, uint64_t w)
 {
-    if (unlikely(w & OWNER_DIRTY) && !MUTANT(1))
+    if (unlikely(w & OWNER_DIRTY) && !MUTANT(1)) {
+        log_note(ZCT_LOG_INFO,
+                 "store '%s': a process died inside the allocator; rebuilding from the tensors' descriptors", s->name);
         al_rebuild(s);
+    }
 }
 
 bool al_try(struct zct_store *s)
@@ -147,10 +150,29 @@ static void describe_again(struct zct_store *s, struct desc *d)
         meta_write(s, d, &bytes, (uint64_t)length, 0);
 }
 
+/* The two marks that bound every walk are at least as high as what is there. */
+static void raise_marks(struct zct_store *s)
+{
+    uint64_t high = get_relaxed(&s->words->high);
+    uint32_t desc_high = get_relaxed(&s->words->desc_high);
+    for (uint32_t t = 0; t < s->g.names; t++) {
+        if (!desc_there(s, t) || !st_used(get_relaxed(&desc_at(s, t)->st)))
+            continue;
+        uint64_t ext = get_relaxed(&desc_at(s, t)->ext);
+        desc_high = desc_high > t ? desc_high : t + 1;
+        if (ext && ext_valid(ext, s->g.pages))
+            high = max_u64(high, ext_page(ext) + ext_pages(ext));
+    }
+    if (desc_high != get_relaxed(&s->words->desc_high))
+        put_release(&s->words->desc_high, desc_high);
+    if (high != get_relaxed(&s->words->high))
+        put_release(&s->words->high, high);
+}
+
 void al_rebuild(struct zct_store *s)
 {
+    raise_marks(s);
     uint32_t limit = desc_limit(s), faults = 0;
-    log_note(ZCT_LOG_INFO, "store '%s': a process died inside the allocator; rebuilding from the tensors' descriptors", s->name);
     for (uint32_t t = 0; t < limit; t++) {
         if (!desc_there(s, t))
             continue;

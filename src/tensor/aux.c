@@ -55,10 +55,11 @@ bool aux_mark(struct zct_store *s, uint64_t aux)
 {
     if (aux == 0)
         return true;
-    if (!in_range(s, aux) || bits_count(map_of(s), aux_first(aux), aux_units(aux)) != 0)
+    if (!in_range(s, aux))
         return false;
+    bool alone = bits_count(map_of(s), aux_first(aux), aux_units(aux)) == 0;
     bits_set(map_of(s), aux_first(aux), aux_units(aux));
-    return true;
+    return alone;
 }
 
 void aux_clear(struct zct_store *s)

@@ -56,5 +56,41 @@ def test_damage_is_found_or_refused(zct):
     zct("check")
 
 
+def overwrite_the_index(zct, path):
+    """Wipe the piece of the control part whose loss makes names impossible to find."""
+    lowest = min(tensor["offset"] for tensor in zct.json("ls")["tensors"])
+    with open(path, "rb") as image:
+        control = image.read(lowest)
+    for at in range(8192, len(control), 4096):
+        if not any(control[at : at + 4096]):
+            continue
+        with open(path, "r+b", buffering=0) as image:
+            image.seek(at)
+            image.write(bytes(4096))
+            if any("is not in the index" in finding for finding in zct.json("check", code=None)["findings"]):
+                return
+            image.seek(at)
+            image.write(control[at : at + 4096])
+    raise AssertionError("the index was not found")
+
+
+def test_repair_rebuilds_what_is_derived(zct):
+    actor = zct.actor(capacity=64 << 20, max_names=256)
+    for i in range(20):
+        actor.create(f"t{i}", [1000])
+    (file,) = os.listdir(zct.directory)
+    overwrite_the_index(zct, os.path.join(zct.directory, file))
+    zct("stat", "t0", code=1)
+    broken = zct.json("check", code=1)
+    assert broken["whole"] is False and broken["repaired_from"] is None
+    assert zct("check", code=1).stderr == f"zct: store 'default' is not whole: {len(broken['findings'])} findings\n"
+    mended = zct.json("check", "--repair")
+    assert mended["whole"] is True and mended["findings"] == []
+    assert mended["repaired_from"] == len(broken["findings"])
+    zct("stat", *(f"t{i}" for i in range(20)))
+    assert zct("check", "-r").stdout.startswith("rebuilt what is derived; there were 0 findings before\n")
+    actor.create("t0", [1000], exists="replace")
+
+
 def zct_code(zct, *arguments):
     return subprocess.run([zct.path, *arguments], env=zct.env, capture_output=True, timeout=60).returncode

@@ -1,9 +1,9 @@
 /* test_sweep.c - a kill before every store to shared memory and after every system call that others can see, of every
  * operation; then the same to whoever repairs it (tests/support/sweep.h). The last test fails when a crash point that the
  * library defines was never used. */
-#include "segment/store.h"
 #include "steps.h"
 #include "sweep.h"
+#include "tensor/tensor.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -85,6 +85,7 @@ static const struct test tests[] = {
     SCENE(late_holder),
     SCENE(late_holder_publish),
     SCENE(awaited),
+    SCENE(repair),
     {.name = "every crash point was used", .run = coverage},
 };
 enum { TEST_COUNT = sizeof tests / sizeof *tests };

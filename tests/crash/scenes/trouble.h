@@ -254,3 +254,17 @@ static void later_wait(zct_store *s)
 }
 PLAY(awaited, "create what is waited for", .act = act_create, .beside = beside_wait, .later = later_wait,
      .names = {{"x", 100, 0, 2}}, .flags = SWEEP_BESIDE_ONLY | SWEEP_FIRST_ONLY)
+
+/* ---- rebuilding a store whose words were overwritten ---- */
+
+static void act_repair(zct_store *s)
+{
+    if (al_lock(s, deadline_in(ZCT_FOREVER)) != 0)
+        test_give_up();
+    put_relaxed(&s->words->high, 0);
+    put_relaxed(&s->words->desc_high, 0);
+    al_rebuild(s);
+    al_unlock(s);
+    OK(zct_store_repair(s));
+}
+PLAY(repair, "repair", .act = act_repair, .names = {{"x", 9000, 1, 1}, {"keep", 100, 1, 1}, {LONG_NAME, 100, 1, 1}})
