@@ -21,14 +21,14 @@ enum warmth { COLD = 0, SEEN = 1, WARM = 3 };
 /* Whoever sees `warmth` sees `epochs_seen` and the zeroes of both: the release here pairs with the acquire of the look. */
 static bool warmth_ready(struct zct_store *s)
 {
-    if (likely(pointer_acquire(&s->warmth)))
+    if (likely(pv_get_pointer(&s->warmth)))
         return true;
     uint64_t blocks = s->g.capacity / WARM_BLOCK;
     plock_lock(&s->arena_lock);
     if (!s->epochs_seen)
         s->epochs_seen = os_map_memory(s->g.pages / EPOCH_PAGES * 4 + 4);
     if (!s->warmth && s->epochs_seen)
-        pointer_release(&s->warmth, os_map_memory(blocks / 4 + 8));
+        pv_put_pointer(&s->warmth, os_map_memory(blocks / 4 + 8));
     bool ready = s->warmth != NULL;
     plock_unlock(&s->arena_lock);
     return ready;
