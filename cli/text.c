@@ -77,6 +77,22 @@ size_t text_escape(char *buffer, size_t size, const char *text, size_t len, enum
     return used;
 }
 
+const char *text_shell(char *buffer, size_t size, const char *text)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+:,@%";
+    size_t used = 0;
+
+    if (text[0] != '\0' && text[strspn(text, plain)] == '\0') {
+        snprintf(buffer, size, "%s", text);
+        return buffer;
+    }
+    used += (size_t)snprintf(buffer, size, "'");
+    for (; *text != '\0' && used + 6 < size; text++)
+        used += (size_t)snprintf(buffer + used, size - used, *text == '\'' ? "'\\''" : "%c", *text);
+    snprintf(buffer + used, size - used, "'");
+    return buffer;
+}
+
 /* East Asian wide and emoji: near enough for columns. */
 static bool is_wide(int32_t point)
 {

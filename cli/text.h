@@ -16,6 +16,8 @@ enum text_kind {
 
 /* Escape `len` bytes into buffer[size], cut at a whole character, NUL-terminated. Returns its length. */
 size_t text_escape(char *buffer, size_t size, const char *text, size_t len, enum text_kind kind);
+/* `text` as one word of a shell: quoted if it needs to be. Cut where buffer[size] ends. Returns buffer. */
+const char *text_shell(char *buffer, size_t size, const char *text);
 /* Columns that an escaped text takes on a terminal. */
 size_t text_width(const char *text);
 /* How many bytes from `text` on are printable ASCII without quote and backslash: the common case, in one go. */

@@ -15,7 +15,8 @@ static const struct command {
     {"rm", command_rm, "remove tensors by name, or whole stores"},
     {"gc", command_gc, "return what dead processes left; --unheld: what nobody holds"},
     {"trim", command_trim, "give free memory back to the system"},
-    {"check", command_check, "check every invariant of a store"},
+    {"check", command_check, "check every invariant of a store; --repair: rebuild what is derived"},
+    {"doctor", command_doctor, "what on this machine would hurt, and the command that changes it"},
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
