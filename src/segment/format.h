@@ -83,7 +83,7 @@ struct words {
     sh32 pad1[10];
     /* line 2 */
     sh64 serial;      /* [F] AL last birth number given; only grows */
-    sh64 changes;     /* [H] AL births, deaths and renamings, counted: a checker that only looks sees whether the store stood still */
+    sh64 changes;     /* [H] AL births, deaths and renamings, counted, for a checker that only looks */
     sh32 births;      /* futex: somebody waits for a name */
     sh32 births_wait; /* [H] 1: somebody does */
     sh32 tombs;       /* [H] AL tombstones in the index */
