@@ -75,6 +75,7 @@ enum zct_error {
     ZCT_ENOTOWNER = 4101,  /* lock words: the caller is not the owner */
     ZCT_EWRITERDIED = 4102, /* lock words: the last writer died while writing */
     ZCT_EUNSUPPORTED = 4103, /* the file system or kernel lacks what the library needs */
+    ZCT_EREPLACED = 4105,  /* a wait: the name means another tensor now */
     ZCT_EOS = 4104         /* any other operating-system error; the sentence has it */
 };
 
@@ -424,6 +425,33 @@ ZCT_API void zct_list_close(zct_list *list);
 ZCT_API int zct_holders(zct_store *store, const zct_stat *stat, zct_holder *holders, int count);
 /* The same for the living members of the store. holds is the number of tensors each has attached. */
 ZCT_API int zct_members(zct_store *store, zct_holder *holders, int count);
+
+/* ---- versions ------------------------------------------------------------------------------------------ */
+
+/* Each tensor counts completed writes, from 0. Counting is a notification: it protects nothing, so a reader that was
+ * woken may still see the next write under way. */
+ZCT_API uint64_t zct_tensor_version(const zct_tensor *tensor);
+/* Count a write of this process as complete and wake whoever waits for one. *ret_version (may be NULL) is the count
+ * afterwards, others' included. Never waits. -ZCT_EACCES unless the attachment is ZCT_MODE_WRITE. Any thread. */
+ZCT_API int zct_commit(zct_tensor *tensor, uint64_t *ret_version);
+/* Sleep until the version is beyond `newer_than`; *ret_version (may be NULL) is it. -ZCT_ETIMEDOUT (timeout 0 only
+ * looks); -ZCT_EREPLACED and -ZCT_ENOTFOUND: the name went to another tensor, or was unlinked, and no newer version was
+ * counted before; -ZCT_EINTERRUPTED: a signal, call again. Sleeping costs no CPU but one look a second. */
+ZCT_API int zct_wait(const zct_tensor *tensor, uint64_t newer_than, int64_t timeout_ns, uint64_t *ret_version);
+/* The same for `count` tensors of one store (-ZCT_EINVAL): until tensors[i] is beyond newer_than[i] for some i, which is
+ * *ret_index, as it is when one of them is replaced or unlinked (the code says which). */
+ZCT_API int zct_wait_any(zct_tensor *const *tensors, const uint64_t *newer_than, int count, int64_t timeout_ns, int *ret_index);
+
+/* What zct_wait_any is made of, for event loops: a doorbell, one word per member process. One thread sleeps on it,
+ *     heard = zct_bell(store);  zct_listen(...) for each tensor;  zct_bell_wait(store, heard, timeout);
+ * in a loop: a ring between the first and the last is not lost, and a listener must register anew after each ring. */
+ZCT_API uint32_t zct_bell(zct_store *store);
+/* 1: beyond newer_than already. 0: registered. Negative: as zct_wait. */
+ZCT_API int zct_listen(const zct_tensor *tensor, uint64_t newer_than, uint64_t *ret_version);
+/* 0: it rang, or may have: look again (after a second at the latest). -ZCT_ETIMEDOUT, -ZCT_EINTERRUPTED. */
+ZCT_API int zct_bell_wait(zct_store *store, uint32_t heard, int64_t timeout_ns);
+/* Ring this process's own bell, to send its sleeper round once. Any thread. */
+ZCT_API int zct_bell_ring(zct_store *store);
 
 /* ---- handles ------------------------------------------------------------------------------------------- */
 

@@ -34,6 +34,7 @@ static const struct {
     {ZCT_ENOTOWNER, "ZCT_ENOTOWNER", "not the owner"},
     {ZCT_EWRITERDIED, "ZCT_EWRITERDIED", "the last writer died while writing"},
     {ZCT_EUNSUPPORTED, "ZCT_EUNSUPPORTED", "the system lacks what the library needs"},
+    {ZCT_EREPLACED, "ZCT_EREPLACED", "the tensor was replaced"},
     {ZCT_EOS, "ZCT_EOS", "operating-system error"},
 };
 

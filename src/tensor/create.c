@@ -135,6 +135,9 @@ static int look_and_claim(struct zct_store *s, deadline limit, struct passed *pa
         put_relaxed(&d->kind, 0);
         put_relaxed(&d->serial, 0); /* or a handle of the last tenant would take what is undone before it has one */
         put_relaxed(&d->sender, 0);
+        put_relaxed(&d->version, 0);
+        put_relaxed(&d->wait_at, 0);
+        put_relaxed(&d->listen, 0);
         put_release(&d->st, st_make(ST_ALLOC, s->slot, st_gen(st)));
         or_sc(&d->hint, group_bit(s->slot)); /* after st: a free that still runs would zero it */
         *ret_t = t;

@@ -60,6 +60,13 @@ unsigned ticket_count(struct zct_store *s, uint32_t t, unsigned p, int64_t *ret_
 void life_changed(struct zct_store *s); /* words.changes */
 void note_suspect(unsigned p);
 
+/* ---- version.c ---- */
+
+/* A write of t is complete: count it and wake whoever waits for that. The caller holds t. */
+void version_bump(struct zct_store *s, uint32_t t);
+/* t lost its name: wake whoever waits for a version of it. After the state has changed. */
+void version_ended(struct zct_store *s, uint32_t t);
+
 /* ---- hold.c ---- */
 
 enum hold { HELD, MISS, FOLLOW, AGAIN };

@@ -61,6 +61,8 @@ static const struct test tests[] = {
     SCENE(unlink_held),
     SCENE(seal),
     SCENE(seal_busy),
+    SCENE(versions),
+    SCENE(count),
     SCENE(handles),
     SCENE(take),
     SCENE(gc),

@@ -45,6 +45,33 @@ static void act_seal_busy(zct_store *s)
 PLAY(seal_busy, "seal, busy", .ready = ready_attach, .act = act_seal_busy, .names = {{"x", 100, 1, 1}},
      .flags = SWEEP_BESIDE_ONLY)
 
+/* ---- versions ---- */
+
+static void act_versions(zct_store *s)
+{
+    uint64_t seen = 0;
+    int index;
+    CHECK_RC(zct_wait(held, 1000000, 1000000, NULL), -ZCT_ETIMEDOUT); /* leaves its wish: each count rings */
+    CHECK_RC(zct_wait_any(&held, &(uint64_t){1000000}, 1, 1000000, &index), -ZCT_ETIMEDOUT);
+    OK(zct_commit(held, NULL));
+    CHECK_RC(zct_wait_any(&held, &(uint64_t){1000000}, 1, 1000000, &index), -ZCT_ETIMEDOUT);
+    OK(zct_wait_any(&held, &seen, 1, 0, &index));
+    OK(zct_bell_ring(s));
+    OK(zct_tensor_unlink(held));
+}
+PLAY(versions, "versions", .ready = ready_make_and_unlink, .act = act_versions, .names = {{"keep", 100, 1, 1}})
+static void act_count(zct_store *s)
+{
+    (void)s;
+    OK(zct_commit(held, NULL));
+}
+static void ready_count(zct_store *s)
+{
+    ready_attach(s);
+    CHECK_RC(zct_wait(held, 0, 1000000, NULL), -ZCT_ETIMEDOUT); /* a wish that the first count fulfils */
+}
+PLAY(count, "a count that was awaited", .ready = ready_count, .act = act_count, .names = {{"x", 100, 1, 1}})
+
 /* ---- handles ---- */
 
 static zct_handle *sent;
