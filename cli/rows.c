@@ -5,7 +5,7 @@
 
 struct row {
     zct_dtype dtype;
-    uint64_t nbytes, offset, extent_bytes, generation, serial;
+    uint64_t nbytes, offset, extent_bytes, generation, serial, version;
     int64_t birth_ns;
     uint32_t holders, handles, index, descriptor_len, metadata_len;
     int32_t ndim, order, lifetime, sealed, state;
@@ -40,6 +40,7 @@ bool rows_add(struct rows *rows, const zct_stat *stat)
         .extent_bytes = stat->extent_bytes,
         .generation = stat->generation,
         .serial = stat->serial,
+        .version = stat->version,
         .birth_ns = stat->birth_ns,
         .holders = stat->holders,
         .handles = stat->handles,
@@ -73,6 +74,7 @@ void rows_get(const struct rows *rows, size_t index, zct_stat *ret_stat)
     ret_stat->extent_bytes = row->extent_bytes;
     ret_stat->generation = row->generation;
     ret_stat->serial = row->serial;
+    ret_stat->version = row->version;
     ret_stat->birth_ns = row->birth_ns;
     ret_stat->holders = row->holders;
     ret_stat->handles = row->handles;

@@ -40,6 +40,8 @@ static void text_tensor(zct_store *store, const zct_stat *stat, const struct blo
             (unsigned long long)stat->offset, target_path(store));
     out_fmt("  generation  %llu, the store's tensor number %llu\n", (unsigned long long)stat->generation,
             (unsigned long long)stat->serial);
+    if (stat->version > 0)
+        out_fmt("  version     %llu\n", (unsigned long long)stat->version);
     out_fmt("  born        %s, %s ago\n", quantity_local_time(when, stat->birth_ns),
             quantity_span(age, quantity_now() - stat->birth_ns));
     out_fmt("  lifetime    %s%s\n", tensor_lifetime(stat), stat->sealed ? ", sealed: attached read-only" : "");

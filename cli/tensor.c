@@ -135,6 +135,7 @@ void tensor_json(const zct_stat *stat)
     json_uint("extent_bytes", stat->extent_bytes);
     json_uint("generation", stat->generation);
     json_uint("serial", stat->serial);
+    json_uint("version", stat->version);
     json_moment("born", stat->birth_ns);
     json_text("lifetime", tensor_lifetime(stat));
     json_bool("sealed", stat->sealed);

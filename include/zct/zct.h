@@ -383,6 +383,7 @@ typedef struct zct_stat {
     int32_t state;         /* enum zct_state */
     uint32_t descriptor_len; /* bytes of the struct descriptor, of the metadata: zct_stat_blobs */
     uint32_t metadata_len;
+    uint64_t version;      /* completed writes that were counted */
 } zct_stat;
 
 /* One that is being made may have no shape yet: ndim and nbytes are 0 then. */

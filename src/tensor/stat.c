@@ -67,6 +67,7 @@ static int stat_desc(struct zct_store *s, uint32_t t, struct census *census, zct
         bool sound = layout_read(s, d, form, &ret->dtype, ret->nbytes, ret->shape, ret->strides);
         ret->generation = get_relaxed(&d->generation);
         ret->serial = get_relaxed(&d->serial);
+        ret->version = get_relaxed(&d->version);
         ret->birth_ns = (int64_t)get_relaxed(&d->birth_ns);
         ret->offset = s->g.payload_offset + ext_bytes(ext).offset;
         ret->extent_bytes = ext_bytes(ext).length;

@@ -74,6 +74,7 @@ static void counting(void)
     OK(zct_commit(a, NULL));
     OK(zct_attach(s, "w", ZCT_MODE_READ, 0, &b));
     CHECK_EQ(zct_tensor_version(b), 2);
+    CHECK_EQ(stat_of(s, "w").version, 2);
     CHECK_RC(zct_commit(b, NULL), -ZCT_EACCES);
     SAYS("read-only");
     zct_release(b);
