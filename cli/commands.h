@@ -11,6 +11,7 @@ int command_gc(int argc, char **argv, struct target *target);
 int command_trim(int argc, char **argv, struct target *target);
 int command_check(int argc, char **argv, struct target *target);
 int command_doctor(int argc, char **argv, struct target *target);
+int command_watch(int argc, char **argv, struct target *target);
 
 /* ls --stores: all stores of the directory that `pattern` (NULL: any) fits. */
 int stores_list(const struct target *target, const char *pattern, bool exact);

@@ -14,6 +14,7 @@ static struct {
     char closing[MAX_DEPTH];
     bool filled[MAX_DEPTH]; /* has a member: the next one follows a comma */
     int depth;
+    bool one_line;
 } json;
 
 static void write_text(const char *text, size_t len)
@@ -55,7 +56,7 @@ static void write_text(const char *text, size_t len)
 static void lead(const char *key)
 {
     if (json.depth > 0) {
-        bool own_line = json.depth == 1 || (json.depth == 2 && json.closing[1] == ']');
+        bool own_line = !json.one_line && (json.depth == 1 || (json.depth == 2 && json.closing[1] == ']'));
 
         if (json.filled[json.depth - 1])
             out_str(own_line ? "," : ", ");
@@ -92,12 +93,18 @@ void json_close(void)
 
     assert(json.depth > 0);
     json.depth--;
-    had_lines = json.depth == 0 || (json.depth == 1 && json.closing[1] == ']');
+    had_lines = !json.one_line && (json.depth == 0 || (json.depth == 1 && json.closing[1] == ']'));
     if (had_lines && json.filled[json.depth]) {
         out_str("\n");
         out_pad(2 * (size_t)json.depth);
     }
     out_bytes(&json.closing[json.depth], 1);
+}
+
+void json_begin_line(const char *command)
+{
+    json.one_line = true;
+    json_begin(command);
 }
 
 void json_begin(const char *command)

@@ -15,6 +15,8 @@
 
 /* Begin a command's document: an object with its "schema" and "command". */
 void json_begin(const char *command);
+/* The same on one line: documents that come one after the other. */
+void json_begin_line(const char *command);
 void json_end(void);
 
 void json_object(const char *key);

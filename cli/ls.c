@@ -15,6 +15,7 @@
 #include "rows.h"
 #include "table.h"
 #include "tensor.h"
+#include "tensor_cells.h"
 
 #define WINDOW 20000
 
@@ -46,35 +47,9 @@ struct ls {
     uint64_t count, bytes; /* of what was written */
 };
 
-enum { COLUMNS = 8 };
-static const char *const headings[COLUMNS] = {"NAME", "DTYPE", "SHAPE", ">SIZE", ">GEN", ">HELD", ">AGE", "FLAGS"};
-
-struct cells {
-    char name[TEXT_ESCAPED(ZCT_MAX_NAME)], dtype[64], shape[TENSOR_SHAPE_SIZE], flags[64];
-    char size[QUANTITY_SIZE], age[QUANTITY_SIZE], generation[24], held[32];
-    const char *cell[COLUMNS];
-};
-
-static void cells_of(struct cells *cells, const struct ls *ls, const zct_stat *stat)
-{
-    snprintf(cells->generation, sizeof cells->generation, "%llu", (unsigned long long)stat->generation);
-    if (stat->handles > 0) /* holders + handles in flight */
-        snprintf(cells->held, sizeof cells->held, "%u+%u", stat->holders, stat->handles);
-    else
-        snprintf(cells->held, sizeof cells->held, "%u", stat->holders);
-    cells->cell[0] = tensor_name(cells->name, stat);
-    cells->cell[1] = tensor_dtype(cells->dtype, stat);
-    cells->cell[2] = tensor_shape(cells->shape, stat);
-    cells->cell[3] = quantity_bytes(cells->size, stat->nbytes, ls->exact);
-    cells->cell[4] = cells->generation;
-    cells->cell[5] = cells->held;
-    cells->cell[6] = quantity_span(cells->age, ls->now - stat->birth_ns);
-    cells->cell[7] = tensor_flags(cells->flags, stat);
-}
-
 static void write_one(struct ls *ls, const zct_stat *stat)
 {
-    static struct cells cells;
+    static struct tensor_cells cells;
 
     ls->count++;
     ls->bytes += stat->nbytes;
@@ -86,7 +61,7 @@ static void write_one(struct ls *ls, const zct_stat *stat)
         out_str(tensor_name(cells.name, stat));
         out_str("\n");
     } else {
-        cells_of(&cells, ls, stat);
+        tensor_cells(&cells, stat, ls->exact, ls->now);
         table_line(&ls->table, cells.cell);
     }
 }
@@ -94,14 +69,14 @@ static void write_one(struct ls *ls, const zct_stat *stat)
 /* The heading and what the window has, in order; the columns are as wide as the window needs. */
 static void write_window(struct ls *ls)
 {
-    static struct cells cells;
+    static struct tensor_cells cells;
     bool columns = !ls->target->json && !ls->names;
     zct_stat stat;
 
     rows_sort(&ls->window, ls->sort, ls->reverse);
     for (size_t i = 0; columns && i < ls->window.count; i++) {
         rows_get(&ls->window, i, &stat);
-        cells_of(&cells, ls, &stat);
+        tensor_cells(&cells, &stat, ls->exact, ls->now);
         table_measure(&ls->table, cells.cell);
     }
     if (columns && ls->window.count > 0)
@@ -177,18 +152,6 @@ static int list_tensors(struct ls *ls, zct_store *store)
     return result < 0 ? EXIT_FAILED : EXIT_OK;
 }
 
-static bool parse_sort(const char *word, enum rows_sort *ret_sort)
-{
-    static const char *const words[] = {"none", "name", "size", "age", "held"};
-
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        if (strcmp(word, words[i]) == 0) {
-            *ret_sort = (enum rows_sort)i;
-            return true;
-        }
-    return false;
-}
-
 int command_ls(int argc, char **argv, struct target *target)
 {
     static const struct option options[] = {
@@ -203,13 +166,13 @@ int command_ls(int argc, char **argv, struct target *target)
     struct ls ls = {.target = target,
                     .sort = ROWS_NAME,
                     .now = quantity_now(),
-                    .table = {.columns = COLUMNS, .headings = headings}};
+                    .table = {.columns = TENSOR_COLUMNS, .headings = tensor_headings}};
     bool stores = false, over;
     zct_store *store;
     int option, code;
 
     while ((option = target_option(argc, argv, ":s:rabn", options, help, target, &over, &code)) != -1) {
-        if (option == 's' && !parse_sort(optarg, &ls.sort))
+        if (option == 's' && !rows_parse_sort(optarg, &ls.sort))
             return err_usage("ls", "ls: --sort takes name, size, age, held or none, not '%s'", optarg);
         ls.sort_given |= option == 's';
         ls.reverse |= option == 'r';

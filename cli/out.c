@@ -50,7 +50,7 @@ static int write_all(int fd, const char *bytes, size_t len)
     return 0;
 }
 
-static void out_flush(void)
+void out_flush(void)
 {
     int error;
 

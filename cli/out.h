@@ -18,6 +18,8 @@ void out_bytes(const char *bytes, size_t len);
 void out_str(const char *text);
 void out_fmt(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void out_pad(size_t spaces);
+/* Write what is collected now: for output that somebody waits for. */
+void out_flush(void);
 /* False once nothing that is written can arrive. */
 bool out_open(void);
 bool out_is_terminal(void);

@@ -106,7 +106,7 @@ static int compare(const void *left, const void *right, void *key_and_sign)
         order = more_first(a->holders + (uint64_t)a->handles, b->holders + (uint64_t)b->handles);
     else if (how[0] == ROWS_AGE)
         order = a->birth_ns < b->birth_ns ? -1 : a->birth_ns > b->birth_ns;
-    if (order == 0)
+    if (order == 0 && how[0] != ROWS_SERIAL)
         order = strcmp(row_name(a), row_name(b));
     if (order == 0)
         order = a->serial < b->serial ? -1 : a->serial > b->serial;
@@ -119,6 +119,18 @@ void rows_sort(struct rows *rows, enum rows_sort key, bool reverse)
 
     if (key != ROWS_NONE && rows->count > 1)
         qsort_r(rows->row, rows->count, sizeof *rows->row, compare, how);
+}
+
+bool rows_parse_sort(const char *word, enum rows_sort *ret_sort)
+{
+    static const char *const words[] = {"none", "name", "size", "age", "held"};
+
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (strcmp(word, words[i]) == 0) {
+            *ret_sort = (enum rows_sort)i;
+            return true;
+        }
+    return false;
 }
 
 void rows_free(struct rows *rows)

@@ -16,6 +16,7 @@ static const struct command {
     {"gc", command_gc, "return what dead processes left; --unheld: what nobody holds"},
     {"trim", command_trim, "give free memory back to the system"},
     {"check", command_check, "check every invariant of a store; --repair: rebuild what is derived"},
+    {"watch", command_watch, "show the tensors, and what changes, until Ctrl-C"},
     {"doctor", command_doctor, "what on this machine would hurt, and the command that changes it"},
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
