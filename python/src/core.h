@@ -150,6 +150,16 @@ extern PyMethodDef zpy_tensor_result_methods[]; /* results.c */
 /* The hold of a SharedTensor that is open; NULL with ClosedError, or ValueError if it is not in a store. */
 zpy_hold *zpy_open_hold(PyObject *tensor, const char *what);
 
+/* ---- versions.c ------------------------------------------------------------------------------------------------ */
+
+PyObject *zpy_tensor_version(PyObject *tensor, void *closure);
+extern PyMethodDef zpy_tensor_version_methods[];
+PyObject *zpy_wait_any(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+PyObject *zpy_bell(PyObject *self, PyObject *store);
+PyObject *zpy_bell_wait(PyObject *self, PyObject *args);
+PyObject *zpy_bell_ring(PyObject *self, PyObject *store);
+PyObject *zpy_listen(PyObject *self, PyObject *args);
+
 /* ---- stores.c, store.c, store_calls.c ------------------------------------------------------------------------------ */
 
 typedef struct zpy_store {

@@ -94,6 +94,7 @@
 #define DOC_TENSOR_NAME "The tensor's name, its last one after unlink; None if it has none."
 #define DOC_TENSOR_STORE "The Store that it lies in; None for a result in private memory."
 #define DOC_TENSOR_GENERATION "1 for a name's first tensor, one more for each that replaced it; None for a result."
+#define DOC_TENSOR_VERSION "How many completed writes were counted, from 0; None for a result."
 #define DOC_TENSOR_MODE "How it is attached: \"r\", \"r+\" or \"c\"; None for a result."
 #define DOC_TENSOR_SEALED "True once the tensor is only attached read-only."
 #define DOC_TENSOR_HOLDERS "How many living processes hold it, this one included."
@@ -112,6 +113,23 @@
 #define DOC_TENSOR_SEAL                                                                                              \
     "seal($self)\n--\n\nFrom now on the tensor is attached read-only; arrays that this process has stay writable.\n\n" \
     "Raises StoreBusyError while another process holds it, ClosedError."
+#define DOC_TENSOR_COMMIT                                                                                            \
+    "commit($self)\n--\n\nCount a completed write and wake whoever waits for one; returns the count.\n\n"           \
+    "A notification: it protects nothing. A reader that was woken may meet the next write half done.\n\n"            \
+    "Raises PermissionError for an attachment that cannot write, ClosedError.\n\n"                                 \
+    ">>> t = zeros(3)\n>>> t[:] = 1\n>>> t.commit(), t.version\n(1, 1)\n"
+#define DOC_TENSOR_WAIT                                                                                              \
+    "wait($self, newer_than=None, timeout=None)\n--\n\nSleep until the tensor's version is beyond newer_than; returns it.\n\n" \
+    "newer_than: the version that was seen; None is the one at the call. timeout: seconds, 0 only looks, None waits\n" \
+    "for ever. Ctrl-C works.\n\n"                                                                                  \
+    "Raises TimeoutError, TensorReplacedError (attach again), TensorNotFoundError (unlinked), ClosedError.\n\n"    \
+    ">>> t = zeros(3)\n>>> t.commit()\n1\n>>> t.wait(newer_than=0)\n1\n"
+#define DOC_WAIT_ANY                                                                                                 \
+    "wait_any($module, tensors, newer_than=None, timeout=None)\n--\n\n"                                              \
+    "Sleep until one of several tensors of one store has a newer version; returns its index.\n\n"                  \
+    "newer_than: a version for each tensor; None is what they are at the call. timeout: seconds, None for ever.\n\n" \
+    "Raises TimeoutError, TensorReplacedError and TensorNotFoundError as SharedTensor.wait() does, ValueError.\n\n" \
+    ">>> a, b = zeros(3), zeros(3)\n>>> b.commit()\n1\n>>> wait_any([a, b], [0, 0])\n1\n"
 #define DOC_TENSOR_COPY "copy($self, order=\"C\")\n--\n\nA plain ndarray with a copy of the elements."
 #define DOC_TENSOR_ASTYPE "A plain ndarray of another dtype; see numpy.ndarray.astype."
 #define DOC_TENSOR_FLATTEN "flatten($self, order=\"C\")\n--\n\nA plain one-dimensional ndarray with a copy of the elements."

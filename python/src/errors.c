@@ -10,7 +10,7 @@
 #include <string.h>
 
 static PyObject *base_error, *not_found, *exists, *store_full, *too_many_members, *too_many_handles, *store_busy,
-    *not_attached, *store_version, *store_corrupt, *store_gone, *closed, *writer_died;
+    *not_attached, *store_version, *store_corrupt, *store_gone, *closed, *writer_died, *replaced;
 
 static PyObject *error_str(PyObject *self, PyObject *Py_UNUSED(ignored)) {
     PyObject *args = PyObject_GetAttrString(self, "args");
@@ -48,7 +48,8 @@ static int add_base(PyObject *module) {
 static int add_class(PyObject *module, PyObject **slot, const char *name, PyObject *builtin, const char *doc) {
     char full[96];
     PyOS_snprintf(full, sizeof full, "zero_copy_tensor_ipc.%s", name);
-    PyObject *bases = PyTuple_Pack(2, base_error, builtin);
+    bool ours = PyType_IsSubtype((PyTypeObject *)builtin, (PyTypeObject *)base_error);
+    PyObject *bases = ours ? PyTuple_Pack(1, builtin) : PyTuple_Pack(2, base_error, builtin);
     if (!bases)
         return -1;
     *slot = PyErr_NewExceptionWithDoc(full, doc, bases, NULL);
@@ -62,7 +63,7 @@ static int add_class(PyObject *module, PyObject **slot, const char *name, PyObje
 int zpy_errors_init(PyObject *module) {
     if (base_error) { /* the module is executed again in the same interpreter */
         PyObject *const classes[] = {base_error, not_found, exists, store_full, too_many_members, too_many_handles,
-            store_busy, not_attached, store_version, store_corrupt, store_gone, closed, writer_died};
+            store_busy, not_attached, store_version, store_corrupt, store_gone, closed, writer_died, replaced};
         for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
             const char *name = strrchr(((PyTypeObject *)classes[i])->tp_name, '.');
             Py_INCREF(classes[i]);
@@ -98,7 +99,8 @@ int zpy_errors_init(PyObject *module) {
         if (add_class(module, classes[i].slot, classes[i].name, classes[i].builtin, classes[i].doc) < 0)
             return -1;
     }
-    return 0;
+    return add_class(module, &replaced, "TensorReplacedError", not_found,
+                     "While it was waited for, the tensor's name went to a newer generation: attach again.");
 }
 
 static PyObject *class_for(int code, bool about_tensor) {
@@ -113,6 +115,7 @@ static PyObject *class_for(int code, bool about_tensor) {
     case ZCT_EFULL: return store_full;
     case ZCT_ETOOMANYMEMBERS: return too_many_members;
     case ZCT_ETIMEDOUT: return PyExc_TimeoutError;
+    case ZCT_EREPLACED: return replaced;
     case ZCT_EGONE: return store_gone;
     case ZCT_ECORRUPT: return store_corrupt;
     case ZCT_EVERSION: return store_version;
@@ -128,7 +131,8 @@ static PyObject *class_for(int code, bool about_tensor) {
 /* The number in .errno: ours where it is an errno, the one beneath where ours is not. */
 static int errno_for(int code) {
     int beneath = zct_last_errno();
-    return code < 4096 ? code : beneath ? beneath : code == ZCT_EUNSUPPORTED ? EOPNOTSUPP : EINVAL;
+    return code < 4096 ? code : beneath ? beneath : code == ZCT_EUNSUPPORTED ? EOPNOTSUPP :
+           code == ZCT_EREPLACED ? ESTALE : EINVAL;
 }
 
 static void set_text(PyObject *error, const char *attribute, const char *text) {

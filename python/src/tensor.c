@@ -163,6 +163,7 @@ static PyGetSetDef attributes[] = {
     {"name", get_name, NULL, DOC_TENSOR_NAME, NULL},
     {"store", get_store, NULL, DOC_TENSOR_STORE, NULL},
     {"generation", get_generation, NULL, DOC_TENSOR_GENERATION, NULL},
+    {"version", zpy_tensor_version, NULL, DOC_TENSOR_VERSION, NULL},
     {"mode", get_mode, NULL, DOC_TENSOR_MODE, NULL},
     {"sealed", get_sealed, NULL, DOC_TENSOR_SEALED, NULL},
     {"holders", get_holders, NULL, DOC_TENSOR_HOLDERS, NULL},
@@ -217,6 +218,7 @@ int zpy_tensor_init(PyObject *module) {
         Py_DECREF(bases);
         PyObject *priority = PyFloat_FromDouble(-100.0); /* results are the other operand's kind */
         if (!type || !priority || add_methods(type, zpy_tensor_result_methods) < 0 ||
+            add_methods(type, zpy_tensor_version_methods) < 0 ||
             PyObject_SetAttrString((PyObject *)type, "__array_priority__", priority) < 0)
             return -1;
         Py_DECREF(priority);

@@ -34,6 +34,7 @@ from ._core import (
     TensorExistsError,
     TensorInfo,
     TensorNotFoundError,
+    TensorReplacedError,
     TooManyHandlesError,
     TooManyMembersError,
     WriterDiedError,
@@ -47,6 +48,7 @@ from ._core import (
     numpy_allocator,
     ones,
     unlink_shared_tensor,
+    wait_any,
     zeros,
 )
 
@@ -68,6 +70,7 @@ __all__ = [
     "TensorExistsError",
     "TensorInfo",
     "TensorNotFoundError",
+    "TensorReplacedError",
     "TooManyHandlesError",
     "TooManyMembersError",
     "WriterDiedError",
@@ -81,6 +84,7 @@ __all__ = [
     "numpy_allocator",
     "ones",
     "unlink_shared_tensor",
+    "wait_any",
     "zeros",
 ]
 

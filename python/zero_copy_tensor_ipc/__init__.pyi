@@ -16,6 +16,7 @@ from ._core import (
     TensorExistsError as TensorExistsError,
     TensorInfo as TensorInfo,
     TensorNotFoundError as TensorNotFoundError,
+    TensorReplacedError as TensorReplacedError,
     TooManyHandlesError as TooManyHandlesError,
     TooManyMembersError as TooManyMembersError,
     WriterDiedError as WriterDiedError,
@@ -29,6 +30,7 @@ from ._core import (
     numpy_allocator as numpy_allocator,
     ones as ones,
     unlink_shared_tensor as unlink_shared_tensor,
+    wait_any as wait_any,
     zeros as zeros,
 )
 
@@ -50,6 +52,7 @@ __all__ = [
     "TensorExistsError",
     "TensorInfo",
     "TensorNotFoundError",
+    "TensorReplacedError",
     "TooManyHandlesError",
     "TooManyMembersError",
     "WriterDiedError",
@@ -63,5 +66,6 @@ __all__ = [
     "numpy_allocator",
     "ones",
     "unlink_shared_tensor",
+    "wait_any",
     "zeros",
 ]

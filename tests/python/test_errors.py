@@ -10,6 +10,7 @@ import zero_copy_tensor_ipc as zct
 
 CLASSES = {
     "TensorNotFoundError": FileNotFoundError,
+    "TensorReplacedError": FileNotFoundError,
     "TensorExistsError": FileExistsError,
     "StoreFullError": OSError,
     "TooManyMembersError": OSError,
