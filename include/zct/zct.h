@@ -480,13 +480,18 @@ ZCT_API int zct_handle_cancel(zct_store *store, const zct_handle *handle);
 
 /* malloc in the store, for allocator hooks (NumPy's, say): unnamed blocks, at least 64-byte aligned, page-aligned
  * from a page on, that can be published without a copy. A private stock of idle blocks makes the hot path free of
- * shared memory. NULL when the store has no room: use malloc instead. free and realloc want the store's own blocks:
- * ask zct_memory_owns first. Any thread; never waits. */
+ * shared memory. NULL when the store has no room, or this process may not use it: use malloc instead (logged once, and
+ * counted). free and realloc want the store's own blocks: ask zct_memory_store first. Any thread. Where a stopped process
+ * stands in the way, one call waits 100 ms for it, and for a second nobody waits again; free never waits. */
 ZCT_API void *zct_memory_alloc(zct_store *store, size_t nbytes, int zero);
 ZCT_API void *zct_memory_realloc(zct_store *store, void *block, size_t nbytes); /* NULL: block is unchanged */
 ZCT_API void zct_memory_free(zct_store *store, void *block);
+/* The open store in whose memory `address` lies, borrowed, or NULL: what a free hook asks about each block, before it
+ * gives it to zct_memory_free or to free(). It takes no lock and waits for nobody, also in the child of a raw clone. The
+ * address must be one that the caller may use: its store is open for as long. */
+ZCT_API zct_store *zct_memory_store(const void *address);
 /* The size asked for, if `block` is the first byte of a block of any open store (*ret_store, may be NULL: that
- * one, borrowed), else 0; a block of 0 bytes is 1. */
+ * one, borrowed), else 0; a block of 0 bytes is 1. In the child of a raw clone: how many bytes can be read from there. */
 ZCT_API size_t zct_memory_owns(const void *block, zct_store **ret_store);
 /* Publish a block as a tensor of `spec` under `name`, no copy. The block stays the allocator's: free it as usual.
  * -ZCT_ENOTWHOLE if [data, data + nbytes of spec) is not exactly a block, or was published or sent before. */

@@ -2,7 +2,7 @@
  *
  * NumPy keeps the hook in a context variable, so `with` acts for this thread or task. Each array remembers the hook it
  * was made with (a capsule), frees with it, and so keeps the store open. Blocks below min_bytes, and all where the store
- * has no room, are malloc's: free and realloc ask the core whose a block is, and never trust NumPy's size.
+ * has no room, are malloc's: free and realloc ask the core whose memory a block lies in, and never trust NumPy's size.
  */
 #include "core.h"
 #include "doc.h"
@@ -16,6 +16,7 @@ typedef struct {
     PyObject *key;    /* the store= argument: None, a name or a Store */
     size_t min_bytes;
     bool failed;      /* the store could not be opened: said once, then malloc */
+    size_t refused;   /* blocks that malloc had to serve instead of the store */
 } alloc_hook;
 
 static void open_failed(alloc_hook *hook) {
@@ -51,10 +52,12 @@ static bool open_store(alloc_hook *hook) {
     return true;
 }
 
-/* Has the store been opened now, for the first time or because it was gone? NumPy calls with the GIL held and does not
- * expect exceptions. */
-static bool store_renewed(alloc_hook *hook) {
-    if (hook->failed || (hook->store && zct_store_alive(hook->store) != -ZCT_EGONE))
+/* Is there a store to ask? Opened when it is first needed, or gone. NumPy calls with the GIL held and does not expect
+ * exceptions. */
+static bool has_store(alloc_hook *hook) {
+    if (hook->store && zct_store_alive(hook->store) != -ZCT_EGONE)
+        return true;
+    if (hook->failed)
         return false;
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
@@ -66,11 +69,10 @@ static bool store_renewed(alloc_hook *hook) {
 
 static void *allocate(alloc_hook *hook, size_t nbytes, int zero) {
     if (nbytes >= hook->min_bytes) {
-        void *block = hook->store ? zct_memory_alloc(hook->store, nbytes, zero) : NULL;
-        if (!block && store_renewed(hook))
-            block = zct_memory_alloc(hook->store, nbytes, zero);
+        void *block = has_store(hook) ? zct_memory_alloc(hook->store, nbytes, zero) : NULL;
         if (block)
             return block;
+        hook->refused++;
     }
     return zero ? calloc(1, nbytes) : malloc(nbytes);
 }
@@ -86,23 +88,24 @@ static void *hook_calloc(void *context, size_t count, size_t size) {
 
 static void hook_free(void *context, void *block, size_t nbytes) {
     (void)context, (void)nbytes;
-    zct_store *store = NULL;
-    if (block && zct_memory_owns(block, &store))
+    zct_store *store = zct_memory_store(block);
+    if (store)
         zct_memory_free(store, block);
     else
         free(block);
 }
 
 static void *hook_realloc(void *context, void *block, size_t nbytes) {
-    zct_store *store = NULL;
-    size_t old = block ? zct_memory_owns(block, &store) : 0;
-    if (!old)
+    zct_store *store = zct_memory_store(block);
+    if (!store)
         return block ? realloc(block, nbytes) : allocate(context, nbytes, 0);
+    size_t old = zct_memory_owns(block, NULL);
     void *moved = zct_memory_realloc(store, block, nbytes);
     if (moved)
         return moved;
     moved = malloc(nbytes); /* the store has no room for more */
     if (moved) {
+        ((alloc_hook *)context)->refused++;
         memcpy(moved, block, old < nbytes ? old : nbytes);
         zct_memory_free(store, block);
     }
@@ -211,6 +214,13 @@ static PyObject *allocator_exit(PyObject *obj, PyObject *const *args, Py_ssize_t
     Py_RETURN_FALSE;
 }
 
+static PyObject *get_refused(PyObject *obj, void *Py_UNUSED(closure)) {
+    alloc_hook *hook = PyCapsule_GetPointer(((allocator_object *)obj)->capsule, "mem_handler");
+    return PyLong_FromSize_t(hook->refused);
+}
+
+static PyGetSetDef attributes[] = {{"refused", get_refused, NULL, DOC_ALLOCATOR_REFUSED, NULL}, {NULL}};
+
 static PyMethodDef methods[] = {
     {"__enter__", allocator_enter, METH_NOARGS, NULL},
     {"__exit__", ZPY_FAST(allocator_exit), METH_FASTCALL, NULL},
@@ -218,7 +228,7 @@ static PyMethodDef methods[] = {
     {NULL}};
 
 static PyType_Slot slots[] = {{Py_tp_new, allocator_new}, {Py_tp_dealloc, allocator_dealloc}, {Py_tp_methods, methods},
-                              {Py_tp_doc, (void *)DOC_ALLOCATOR}, {0, NULL}};
+                              {Py_tp_getset, attributes}, {Py_tp_doc, (void *)DOC_ALLOCATOR}, {0, NULL}};
 
 static PyType_Spec spec = {.name = "zero_copy_tensor_ipc.numpy_allocator", .basicsize = sizeof(allocator_object),
                            .flags = Py_TPFLAGS_DEFAULT, .slots = slots};

@@ -198,12 +198,16 @@
 #define DOC_ALLOCATOR                                                                                                \
     "numpy_allocator(store=None, min_bytes=65536)\n--\n\n"                                                           \
     "Inside `with numpy_allocator():` NumPy puts the arrays that this thread or task makes into the store.\n\n"      \
-    "Arrays of fewer than min_bytes bytes come from malloc, and so do all where the store has no room. An array made\n" \
-    "inside can be named by create_shared_tensor() without a copy. It stays valid after the `with`.\n\n"             \
+    "Arrays of fewer than min_bytes bytes come from malloc, and so do all where the store has no room: said once in\n" \
+    "the log, and counted in `refused`. An array made inside can be named by create_shared_tensor() without a copy. It\n" \
+    "stays valid after the `with`, and after the store's end. Tasks and threads that are given a copy of the context\n" \
+    "inside (asyncio.create_task) have the allocator too.\n\n"                                                       \
     ">>> with numpy_allocator():\n"                                                                                  \
     "...     a = np.ones(100_000)\n"                                                                                 \
     ">>> with create_shared_tensor(\"doc/a\", a) as t:\n"                                                            \
     "...     np.shares_memory(a, t)\n"                                                                               \
     "True\n"
+#define DOC_ALLOCATOR_REFUSED                                                                                        \
+    "Arrays of min_bytes bytes and more that came from malloc, because the store had no room or could not be opened."
 
 #endif /* ZPY_DOC_H */

@@ -6,7 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { RING = 64, TEXT = 320 };
+enum { RING = 64, TEXT = 512 };
 
 /* An entry is free (0), being written or read (1), or ready (2). */
 static struct { pv32 state; int level; char text[TEXT]; } ring[RING];

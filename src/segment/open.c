@@ -5,6 +5,7 @@
 #include "platform/file.h"
 #include "platform/limits.h"
 #include "platform/process.h"
+#include "segment/ranges.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -175,6 +176,7 @@ void store_free_private(struct zct_store *s)
         return;
     if (upper.forget)
         upper.forget(s);
+    range_remove(s);
     os_unmap(s->rw.base, s->g.capacity);
     os_unmap(s->ro.base, s->g.capacity);
     os_unmap(s->lref, (uint64_t)s->g.names * sizeof *s->lref);
@@ -348,6 +350,8 @@ static int attempt(const char *path, const zct_store_options *options, bool own_
         else
             os_not_in_core(s->rw.base, s->g.capacity);
     }
+    if (rc == 0 && !range_add(s, s->rw.base, s->g.capacity))
+        rc = fail(ZCT_ENOMEM, "out of memory for store '%s'", s->name);
     if (rc == 0)
         rc = join(s, fd);
     bytelock_drop(fd, LOCK_DOOR);

@@ -5,6 +5,8 @@
  * handle was made, is closed when freed, never put back; likewise one that lived across a fork: the child may still read it. */
 #include "tensor/tensor.h"
 
+#include "segment/ranges.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,6 +148,7 @@ static int make_block(struct zct_store *s, uint64_t bytes, uint32_t *ret_desc)
     return rc;
 }
 
+/* The thread's last failure says why. */
 static void *refuse(struct zct_store *s, size_t nbytes)
 {
     plock_lock(&s->stock_lock);
@@ -157,16 +160,36 @@ static void *refuse(struct zct_store *s, size_t nbytes)
     }
     plock_unlock(&s->stock_lock);
     if (first)
-        log_note(ZCT_LOG_WARNING, "store '%s' has no room for a block of %zu bytes; such arrays live in ordinary memory and "
-                                  "are copied when published", s->name, nbytes);
+        log_note(ZCT_LOG_WARNING, "a block of %zu bytes, and others like it, come from ordinary memory and are copied when "
+                                  "published: %s", nbytes, zct_last_error());
     log_deliver();
     return NULL;
 }
 
+/* A new block, unless AL's owner was found stopped a moment ago: then each would wait for it in vain. */
+static int make_or_pass(struct zct_store *s, uint64_t bytes, uint32_t *ret_desc)
+{
+    int64_t now = clock_now();
+    if (now < (int64_t)pv_get(&s->stock_busy_until))
+        return fail(ZCT_EBUSY, "store '%s' is held by a process that does not go on", s->name);
+    int rc = make_block(s, bytes, ret_desc);
+    if (rc == -ZCT_EBUSY)
+        pv_put(&s->stock_busy_until, (uint64_t)(clock_now() + NS_PER_S));
+    return rc;
+}
+
 void *zct_memory_alloc(zct_store *s, size_t nbytes, int zero)
 {
-    if (!store_ready(s) || nbytes > s->g.capacity)
+    if (!process_may_call())
+        return NULL; /* a raw clone's child: its parent's threads may have held our locks */
+    if (!store_ready(s)) {
+        (void)store_refuse(s);
         return refuse(s, nbytes);
+    }
+    if (nbytes > s->g.capacity) {
+        (void)fail_full(s, "a block", nbytes);
+        return refuse(s, nbytes);
+    }
     uint32_t class;
     uint64_t bytes = class_bytes(nbytes, &class);
     struct block b = {.size = nbytes, .class = class};
@@ -197,7 +220,7 @@ void *zct_memory_alloc(zct_store *s, size_t nbytes, int zero)
     }
     plock_unlock(&s->stock_lock);
     if (!hit) {
-        if (!k || make_block(s, bytes, &b.desc) < 0)
+        if ((k ? make_or_pass(s, bytes, &b.desc) : fail(ZCT_ENOMEM, "out of memory")) < 0)
             return refuse(s, nbytes);
         b.offset = ext_bytes(get_relaxed(&desc_at(s, b.desc)->ext)).offset;
         plock_lock(&s->stock_lock);
@@ -209,6 +232,7 @@ void *zct_memory_alloc(zct_store *s, size_t nbytes, int zero)
         plock_unlock(&s->stock_lock);
         if (!kept) {
             hold_drop(s, b.desc);
+            (void)fail(ZCT_ENOMEM, "out of memory");
             return refuse(s, nbytes);
         }
     }
@@ -227,7 +251,7 @@ static bool inside(struct zct_store *s, const void *block)
 
 void zct_memory_free(zct_store *s, void *block)
 {
-    if (!block || !inside(s, block))
+    if (!block || !inside(s, block) || !process_may_call())
         return;
     bool keep = false;
     plock_lock(&s->stock_lock);
@@ -258,16 +282,16 @@ void zct_memory_free(zct_store *s, void *block)
         }
     }
     plock_unlock(&s->stock_lock);
-    if (!keep && process_may_call() && pv_get(&s->state) == STORE_MEMBER)
+    if (!keep && pv_get(&s->state) == STORE_MEMBER)
         hold_drop(s, gone.desc);
     store_unuse(s, USER_LIVE);
     log_deliver();
 }
 
-/* Copy of the record of the block that starts at `block`; false: it is none of ours. */
+/* Copy of the record of the block that starts at `block`; false: it is none of ours, or we may not ask. */
 static bool look_up(struct zct_store *s, const void *block, struct block *ret)
 {
-    if (!inside(s, block))
+    if (!inside(s, block) || !process_may_call())
         return false;
     plock_lock(&s->stock_lock);
     struct block *b = find(s->stock, (uint64_t)((const uint8_t *)block - s->rw.base));
@@ -303,18 +327,23 @@ void *zct_memory_realloc(zct_store *s, void *block, size_t nbytes)
     return to;
 }
 
+zct_store *zct_memory_store(const void *address) { return range_find(address); }
+
 size_t zct_memory_owns(const void *block, zct_store **ret_store)
 {
-    size_t size = 0;
     struct block b;
-    plock_lock(&registry_lock);
-    for (struct zct_store *s = registry; s && !size; s = s->next)
-        if (look_up(s, block, &b)) {
-            size = b.size ? b.size : 1;
-            if (ret_store)
-                *ret_store = s;
-        }
-    plock_unlock(&registry_lock);
+    struct zct_store *s = range_find(block);
+    if (!s)
+        return 0;
+    size_t size;
+    if (!process_may_call()) /* nothing can be asked: what can be read from there on */
+        size = (size_t)(s->rw.base + pv_get(&s->rw.enabled) - (const uint8_t *)block);
+    else if (look_up(s, block, &b))
+        size = b.size ? b.size : 1;
+    else
+        return 0;
+    if (ret_store)
+        *ret_store = s;
     return size;
 }
 
@@ -322,6 +351,8 @@ int zct_memory_stats_get(zct_store *s, zct_memory_stats *ret)
 {
     if (!ret || ret->size < sizeof *ret)
         return fail(ZCT_EINVAL, "set the size field of zct_memory_stats first");
+    if (!process_may_call())
+        return store_refuse(s);
     plock_lock(&s->stock_lock);
     struct stock none = {0}, *k = s->stock ? s->stock : &none;
     *ret = (zct_memory_stats){sizeof *ret, k->idle_bytes, k->idle_blocks, k->live_bytes, k->live_blocks, k->refused, k->hits,

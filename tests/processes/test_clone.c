@@ -1,6 +1,8 @@
 /* clone, exec, closefrom: what a member does behind the library's back. */
 #include "processes/peer.h"
 
+#include "segment/store.h"
+
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
@@ -82,6 +84,36 @@ static void raw_child(void)
     void *again = zct_memory_alloc(s, 5000, 0);
     CHECK(again != NULL);
     zct_memory_free(s, again);
+    finish();
+}
+
+/* A thread of its parent's was inside the library at that moment: nothing that an allocator's hook calls waits for it. */
+static void raw_child_of_a_busy_process(void)
+{
+    start();
+    uint8_t *block = zct_memory_alloc(s, 5000, 1);
+    plock_lock(&registry_lock);
+    plock_lock(&s->stock_lock);
+    pid_t pid = raw_clone();
+    if (pid == 0) {
+        char mine;
+        zct_store *owner = NULL;
+        zct_memory_stats m = {.size = sizeof m};
+        CHECK(zct_memory_store(block) == s && zct_memory_store(block + 4999) == s);
+        CHECK(zct_memory_store(&mine) == NULL && zct_memory_store(NULL) == NULL);
+        CHECK(zct_memory_owns(block, &owner) >= 5000 && owner == s); /* as much may be copied to a block of its own */
+        CHECK_EQ(zct_memory_owns(&mine, NULL), 0);
+        CHECK(zct_memory_alloc(s, 5000, 0) == NULL);
+        CHECK(zct_memory_realloc(s, block, 100) == NULL && zct_memory_realloc(s, block, 20000) == NULL);
+        zct_memory_free(s, block);
+        CHECK_RC(zct_memory_stats_get(s, &m), -ZCT_ENOTMEMBER);
+        _exit(0);
+    }
+    test_join(pid);
+    plock_unlock(&s->stock_lock);
+    plock_unlock(&registry_lock);
+    CHECK_EQ(zct_memory_owns(block, NULL), 5000);
+    zct_memory_free(s, block);
     finish();
 }
 
@@ -190,5 +222,6 @@ static void closefrom_in_a_member(void)
     finish();
 }
 
-TESTS({"a raw clone's child", raw_child}, {"a raw clone outlives its parent", raw_child_outlives_its_parent},
-      {"exec", exec_ends_the_member}, {"closefrom", closefrom_in_a_member})
+TESTS({"a raw clone's child", raw_child}, {"a raw clone's child of a busy process", raw_child_of_a_busy_process},
+      {"a raw clone outlives its parent", raw_child_outlives_its_parent}, {"exec", exec_ends_the_member},
+      {"closefrom", closefrom_in_a_member})

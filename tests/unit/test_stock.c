@@ -146,6 +146,38 @@ static void full(void)
     zct_store_close(s);
 }
 
+/* A process that does not go on has the allocator's lock: one call waits for it, those after it do not, and what is idle is
+ * still had. */
+static void in_the_way(void)
+{
+    volatile uint32_t *word = test_shared(64);
+    s = test_store("s");
+    void *idle = zct_memory_alloc(s, 1000, 0), *other;
+    zct_memory_free(s, idle);
+    pid_t pid = test_fork();
+    if (pid == 0) {
+        REQUIRE_OK(al_lock(s, deadline_in(NS_PER_S)));
+        test_set(word, 1);
+        test_await(word, 2);
+        al_unlock(s);
+        _exit(0);
+    }
+    test_await(word, 1);
+    CHECK(zct_memory_alloc(s, 100000, 0) == NULL);
+    CHECK(pv_get(&s->stock_busy_until) > 0);
+    pv_put(&s->stock_busy_until, (uint64_t)INT64_MAX);
+    test_set(word, 2);
+    test_join(pid);
+    CHECK(zct_memory_alloc(s, 100000, 0) == NULL); /* not even tried */
+    CHECK_EQ(stats().refused, 2);
+    CHECK((other = zct_memory_alloc(s, 1000, 0)) != NULL);
+    zct_memory_free(s, other);
+    pv_put(&s->stock_busy_until, 0u); /* as after a second */
+    CHECK((other = zct_memory_alloc(s, 100000, 0)) != NULL);
+    zct_memory_free(s, other);
+    zct_store_close(s);
+}
+
 /* Not ours: nothing happens. */
 static void strangers(void)
 {
@@ -157,6 +189,8 @@ static void strangers(void)
     CHECK(owner == NULL);
     CHECK_EQ(zct_memory_owns(at + 64, NULL), 0);
     CHECK_EQ(zct_memory_owns(NULL, NULL), 0);
+    CHECK(zct_memory_store(at) == s && zct_memory_store(at + 999) == s);
+    CHECK(zct_memory_store(mine) == NULL && zct_memory_store(NULL) == NULL);
     CHECK(zct_memory_realloc(s, mine, 10) == NULL);
     CHECK(zct_memory_realloc(s, at + 64, 10) == NULL);
     zct_memory_free(s, mine);
@@ -183,9 +217,11 @@ static void after_close(void)
     CHECK_EQ(test_files(), 1);
     memset(at, 1, 5000);
     CHECK_EQ(zct_memory_owns(at, NULL), 5000);
+    CHECK(zct_memory_store(at) == s);
     zct_memory_free(s, at);
     CHECK_EQ(test_files(), 0);
+    CHECK(zct_memory_store(at) == NULL);
 }
 
-TESTS({"at random", at_random}, {"idle blocks", idle_blocks}, {"full", full}, {"strangers", strangers},
-      {"after close", after_close})
+TESTS({"at random", at_random}, {"idle blocks", idle_blocks}, {"full", full}, {"in the way", in_the_way},
+      {"strangers", strangers}, {"after close", after_close})
