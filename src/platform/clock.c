@@ -2,6 +2,7 @@
 
 #include "base/util.h"
 
+#include <stdio.h>
 #include <time.h>
 
 static int64_t read_clock(clockid_t id)
@@ -22,10 +23,8 @@ void clock_nap(int64_t ns)
 
 const char *clock_show(int64_t real_ns, char *to, size_t size)
 {
-    time_t at = (time_t)(real_ns / NS_PER_S);
-    struct tm local;
-    if (!localtime_r(&at, &local) || strftime(to, size, "%H:%M", &local) == 0)
-        *to = 0;
+    long minutes = (long)(real_ns / (60 * NS_PER_S) % (24 * 60));
+    snprintf(to, size, "%02ld:%02ld UTC", minutes / 60, minutes % 60);
     return to;
 }
 

@@ -67,8 +67,8 @@ int fail_exists(struct zct_store *s, uint32_t t, const struct key *key)
     else if (first >= 0) {
         member_describe(s, (unsigned)first, who, sizeof who);
         char clock[16];
-        if (*clock_show((int64_t)get_relaxed(&slot_at(s, (unsigned)first)->since_ns), clock, sizeof clock))
-            snprintf(since, sizeof since, ", since %s", clock);
+        snprintf(since, sizeof since, ", since %s",
+                 clock_show((int64_t)get_relaxed(&slot_at(s, (unsigned)first)->since_ns), clock, sizeof clock));
     }
     char others[32] = "";
     if (more)

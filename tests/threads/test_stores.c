@@ -2,6 +2,7 @@
 #include "threads/crew.h"
 
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 static zct_store *stores[2];
@@ -261,6 +262,53 @@ static void forks(void)
     close_both();
 }
 
+/* A thread that is in libc's calendar when the process forks: its lock is held in the child for ever. */
+static void fork_beside_the_calendar(struct hand *hand)
+{
+    for (long i = 0; hand->number == 0 && i < hand->rounds && !test_failed(); i++) {
+        pid_t pid = test_fork();
+        if (pid == 0) {
+            alarm(60);
+            zct_tensor *t = NULL;
+            CHECK_RC(crew_create(stores[0], "taken", 100, 1, NULL, &t), -ZCT_EEXISTS);
+            CHECK(strstr(zct_last_error(), " UTC") != NULL); /* since when it is taken */
+            _exit(0);
+        }
+        test_join(pid);
+    }
+    while (hand->number && !__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
+        time_t now = (time_t)(test_now() / 1000000000);
+        struct tm parts;
+        CHECK(localtime_r(&now, &parts) != NULL);
+    }
+    __atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
+}
+
+static void fork_beside_libc(void)
+{
+#if defined(__SANITIZE_ADDRESS__)
+    test_skip("AddressSanitizer's allocator may be locked in a child that is forked beside threads");
+#endif
+    open_both();
+    volatile uint32_t *word = test_shared(64);
+    pid_t holder = test_fork(); /* another process has the name, so that the sentence tells since when */
+    if (holder == 0) {
+        zct_tensor *t;
+        OK(crew_create(stores[0], "taken", 100, 1, NULL, &t));
+        test_set(word, 1);
+        test_await(word, 2);
+        zct_release(t);
+        _exit(0);
+    }
+    test_await(word, 1);
+    crew_run(2, 400, fork_beside_the_calendar);
+    test_set(word, 2);
+    test_join(holder);
+    OK(zct_unlink(stores[0], "taken"));
+    close_both();
+}
+
 TESTS({"two stores", two_stores, 120}, {"allocator", allocator, 120}, {"blocks passed on", blocks_passed_on, 120},
       {"opened and closed", opened_and_closed, 120}, {"closed while attached", closed_while_attached, 120},
-      {"fork in the midst of work", forks, 120})
+      {"fork in the midst of work", forks, 120},
+      {"fork beside libc's calendar", fork_beside_libc, 120})
