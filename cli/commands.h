@@ -10,6 +10,7 @@ int command_rm(int argc, char **argv, struct target *target);
 int command_gc(int argc, char **argv, struct target *target);
 int command_trim(int argc, char **argv, struct target *target);
 int command_check(int argc, char **argv, struct target *target);
+int command_bench(int argc, char **argv, struct target *target);
 int command_doctor(int argc, char **argv, struct target *target);
 int command_watch(int argc, char **argv, struct target *target);
 

@@ -30,6 +30,9 @@ void doctor_kernel(struct doctor *doctor);    /* what the library asks of the ke
 void doctor_stores(struct doctor *doctor);    /* stores that nobody uses */
 void doctor_leftovers(struct doctor *doctor); /* what other libraries left in the directory */
 
+/* Bytes that the control group and those above it let this process take, page cache not counted as taken. */
+uint64_t doctor_cgroup_room(const struct doctor *doctor);
+
 /* ---- sysfile.c: small files of the kernel's, below doctor->root ---- */
 
 #define SYSFILE_NO_LIMIT UINT64_MAX

@@ -166,15 +166,10 @@ static void climb(const struct doctor *doctor, const char *mount, char *group, b
     }
 }
 
-static void cgroup(struct doctor *doctor)
+static struct allowance allowance(const struct doctor *doctor)
 {
-    static const char why[] =
-        "shared memory counts for the group of the process that touches it first; beyond the limit the "
-        "kernel kills where the file system would refuse";
-    static const char fix[] = "docker run --memory=16g ...; systemd: sudo systemctl set-property UNIT MemoryMax=16G; "
-                              "Kubernetes: resources.limits.memory";
     struct allowance least = {SYSFILE_NO_LIMIT, SYSFILE_NO_LIMIT, 0};
-    char text[4096], limit[QUANTITY_SIZE], room[QUANTITY_SIZE], *rest = NULL;
+    char text[4096], *rest = NULL;
 
     if (!sysfile_read(doctor, "/proc/self/cgroup", text, sizeof text))
         text[0] = '\0';
@@ -190,6 +185,21 @@ static void cgroup(struct doctor *doctor)
         else if (strstr(controllers + 1, "memory") != NULL)
             climb(doctor, "/sys/fs/cgroup/memory", group, true, &least);
     }
+    return least;
+}
+
+uint64_t doctor_cgroup_room(const struct doctor *doctor) { return allowance(doctor).room; }
+
+static void cgroup(struct doctor *doctor)
+{
+    static const char why[] =
+        "shared memory counts for the group of the process that touches it first; beyond the limit the "
+        "kernel kills where the file system would refuse";
+    static const char fix[] = "docker run --memory=16g ...; systemd: sudo systemctl set-property UNIT MemoryMax=16G; "
+                              "Kubernetes: resources.limits.memory";
+    struct allowance least = allowance(doctor);
+    char limit[QUANTITY_SIZE], room[QUANTITY_SIZE];
+
     if (least.limit == SYSFILE_NO_LIMIT) {
         doctor_say(doctor, "cgroup", DOCTOR_OK, why, NULL, "no limit of memory for this process's control group");
         return;

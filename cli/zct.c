@@ -17,6 +17,7 @@ static const struct command {
     {"trim", command_trim, "give free memory back to the system"},
     {"check", command_check, "check every invariant of a store; --repair: rebuild what is derived"},
     {"watch", command_watch, "show the tensors, and what changes, until Ctrl-C"},
+    {"bench", command_bench, "what this machine gives, beside the standard library's way"},
     {"doctor", command_doctor, "what on this machine would hurt, and the command that changes it"},
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
