@@ -34,6 +34,16 @@ int bytelock_held(int fd, uint64_t byte, uint64_t count)
     return lock.l_type != F_UNLCK;
 }
 
+int bytelock_tells(int fd, int other)
+{
+    int rc = bytelock_try(fd, LOCK_BORN, LOCK_EXCLUSIVE);
+    if (rc < 0)
+        return rc == -EAGAIN ? 1 : rc;
+    rc = bytelock_held(other, LOCK_BORN, 1);
+    bytelock_drop(fd, LOCK_BORN);
+    return rc;
+}
+
 int bytelock_foreign(int fd, uint64_t byte)
 {
     struct flock lock = range(F_WRLCK, byte, 1);

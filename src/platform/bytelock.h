@@ -22,6 +22,9 @@ void bytelock_drop(int fd, uint64_t byte);
 /* 1: some other OFD has an exclusive lock in [byte, byte + count); 0: none; negative errno. Asks as a reader, so
  * that a foreign read lock of the whole file does not look like one. */
 int bytelock_held(int fd, uint64_t byte, uint64_t count);
+/* Do locks of this file mean anything? `other` is another OFD of it. 1: what fd locks, other sees; 0: no; negative errno.
+ * BORN is the byte: who has it meanwhile tells the same. */
+int bytelock_tells(int fd, int other);
 /* The pid of a process-owned lock that stands in the way of `byte`, 0 if there is none: a backup program, say. */
 int bytelock_foreign(int fd, uint64_t byte);
 

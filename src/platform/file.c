@@ -42,6 +42,13 @@ int os_link(int fd, const char *path)
     return rc;
 }
 
+int os_open_twice(int fd)
+{
+    char name[64];
+    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    return neg(open(name, O_RDWR | O_CLOEXEC));
+}
+
 int os_rename_new(const char *from, const char *to)
 {
 #ifndef RENAME_NOREPLACE

@@ -15,6 +15,7 @@ struct os_stat {
 
 int os_open(const char *path, bool writable); /* never follows a link, never blocks, never creates */
 int os_open_unnamed(const char *directory);   /* O_TMPFILE; -EOPNOTSUPP, -EISDIR or -EINVAL where there is none */
+int os_open_twice(int fd);                    /* the same file with an open file description of its own; wants /proc */
 int os_open_new(const char *path);            /* O_CREAT | O_EXCL */
 int os_link(int fd, const char *path);        /* name an unnamed file; -EEXIST */
 int os_rename_new(const char *from, const char *to); /* -EEXIST; -EINVAL where the file system cannot */

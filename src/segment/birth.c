@@ -172,7 +172,9 @@ int store_birth(const char *path, const zct_store_options *options)
     bool no_unnamed = fd == -EOPNOTSUPP || fd == -EISDIR || fd == -EINVAL || fd == -ENOENT;
     rc = fd;
     if (fd >= 0) {
-        rc = furnish(fd, path, options, &g);
+        int other = os_open_twice(fd);
+        rc = other >= 0 && bytelock_tells(fd, other) == 0 ? store_fail_locks(path) : furnish(fd, path, options, &g);
+        os_close(other);
         if (rc == 0)
             rc = os_link(fd, path); /* <== linearisation of birth */
         os_close(fd);
@@ -200,7 +202,7 @@ int store_birth(const char *path, const zct_store_options *options)
         rc = fail_os(ZCT_EACCES, -rc,
                      "cannot make store '%s': this user may not make files in %s; choose a directory of your own with ZCT_DIR "
                      "or directory=", path, directory);
-    else if (rc < 0 && rc != -EEXIST)
+    else if (rc < 0 && rc > -ZCT_EVERSION && rc != -EEXIST) /* beyond: a sentence has been said */
         rc = fail_os(code_of_errno(-rc), -rc, "cannot make store '%s' in %s", path, directory);
     free(directory);
     return rc == -EEXIST ? 0 : rc; /* somebody else's birth came first: as good */

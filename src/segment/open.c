@@ -281,6 +281,12 @@ static int join(struct zct_store *s, int fd)
     return 0;
 }
 
+int store_fail_locks(const char *path)
+{
+    return fail(ZCT_EUNSUPPORTED, "the file system of '%s' does not tell the truth about locks: what one process locks, another "
+                                  "does not see; choose a directory of a tmpfs or a local disk with ZCT_DIR or directory=", path);
+}
+
 enum { DOOR_HELD = 1 << 20 }; /* none of our codes, no errno */
 
 /* One attempt, F held. 0 with *ret; -EAGAIN: from O1 again; -DOOR_HELD: nap first; other codes with a sentence. */
@@ -316,8 +322,8 @@ static int attempt(const char *path, const zct_store_options *options, bool own_
     }
     if (rc == 0) {
         rc = bytelock_try(fd, LOCK_DOOR, LOCK_SHARED); /* O4 */
-        if (rc == 0 && bytelock_held(fd, LOCK_DOOR, 1) == 1)
-            rc = fail(ZCT_EUNSUPPORTED, "the file system of '%s' does not tell the truth about locks", path);
+        if (rc == 0 && (bytelock_held(fd, LOCK_DOOR, 1) == 1 || bytelock_tells(fd, map) == 0))
+            rc = store_fail_locks(path);
         if (rc == -EAGAIN)
             rc = -DOOR_HELD;
         else if (rc < 0 && rc > -ZCT_EVERSION && rc != -EAGAIN)

@@ -195,6 +195,7 @@ void store_leave(struct zct_store *s, bool wait);
 void store_free_private(struct zct_store *s);
 int store_destroy(const char *path);
 int store_birth(const char *path, const zct_store_options *options);
+int store_fail_locks(const char *path); /* open.c: -ZCT_EUNSUPPORTED */
 int header_read(int fd, const char *path, bool own_path, struct header *ret, struct geometry *ret_geometry);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 bool deny_tmpfile(void);  /* open(O_TMPFILE): EOPNOTSUPP */
+bool deny_locks(void);    /* fcntl(F_OFD_SETLK): success, and nothing is locked, as on a file system that lies */
 bool deny_populate(void); /* madvise(MADV_POPULATE_WRITE): EINVAL */
 
 #endif
