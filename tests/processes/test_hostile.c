@@ -13,6 +13,8 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static zct_store *s;
@@ -214,6 +216,72 @@ static void shared_with_a_group(void)
 
 /* ---- the process ---- */
 
+/* From now on, this process's children live `seconds` apart from others, by the monotonic clock. */
+static bool shift_clock(long seconds)
+{
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x80
+#endif
+    char text[64];
+    if (unshare(CLONE_NEWTIME) < 0)
+        return false;
+    int fd = open("/proc/self/timens_offsets", O_WRONLY), n = snprintf(text, sizeof text, "monotonic %ld 0", seconds);
+    bool done = fd >= 0 && write(fd, text, (size_t)n) == n;
+    close(fd);
+    return done;
+}
+
+/* Members whose clocks are days apart, as in containers that were moved: who is dead is noticed, and waits end in time. */
+static void clocks_apart(void)
+{
+    for (int ahead = 0; ahead < 2; ahead++) {
+        volatile uint32_t *word = test_shared(64);
+        s = test_store("s");
+        pid_t pid = test_fork();
+        if (pid == 0) {
+            struct timespec now;
+            clock_gettime(CLOCK_MONOTONIC, &now);
+            if (!shift_clock(ahead ? 1000000 : -now.tv_sec / 2))
+                _exit(77);
+            if (fork() == 0) {
+                zct_store *mine = test_store("other"); /* a membership of its own clock */
+                zct_tensor *t;
+                zct_store_close(mine);
+                OK(test_create(s, "w", 9000, 1, NULL, &t));
+                OK(zct_commit(t, NULL));
+                CHECK_RC(zct_wait(t, 5, 1000000, NULL), -ZCT_ETIMEDOUT);
+                CHECK_RC(zct_attach(s, "never", 0, 1000000, &a), -ZCT_ENOTFOUND);
+                OK(zct_store_gc(s, NULL, NULL));
+                test_set(&word[0], 1);
+                test_await(&word[1], 1);
+                kill(getpid(), SIGKILL);
+            }
+            test_await(&word[1], 1);
+            _exit(0);
+        }
+        int status = -1;
+        while (__atomic_load_n(&word[0], __ATOMIC_ACQUIRE) != 1 && waitpid(pid, &status, WNOHANG) == 0)
+            test_nap(1000000);
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+            zct_store_close(s);
+            test_skip("no time namespace of one's own here");
+        }
+        OK(zct_attach(s, "w", ZCT_MODE_READ, 0, &a));
+        OK(zct_wait(a, 0, 0, NULL));
+        zct_release(a);
+        zct_create_options o = how(ZCT_EXISTS_ERROR, ZCT_PERSISTENT);
+        CHECK_RC(test_create(s, "w", 100, 2, &o, &a), -ZCT_EEXISTS);
+        test_set(&word[1], 1);
+        test_join(pid);
+        while (stat_of(s, "w").holders != 0 && !test_failed())
+            test_nap(1000000);
+        CHECK_RC(test_create(s, "w", 100, 2, &o, &a), ZCT_REPLACED);
+        zct_release(a);
+        OK(zct_unlink(s, "w"));
+        end();
+    }
+}
+
 /* All descriptors are closed and their numbers taken by others; the member lives, and so does who looks at it. */
 static void numbers_taken_by_others(void)
 {
@@ -361,6 +429,6 @@ static void many_tensors_few_files(void)
 
 TESTS({"locks that lie", locks_that_lie}, {"locks begin to lie", locks_begin_to_lie}, {"a planted link", planted_link},
       {"no directory", no_directory}, {"no /dev/shm", no_dev_shm, .may_leave = true}, {"masks", masks},
-      {"shared with a group", shared_with_a_group}, {"numbers taken by others", numbers_taken_by_others},
+      {"shared with a group", shared_with_a_group}, {"clocks apart", clocks_apart}, {"numbers taken by others", numbers_taken_by_others},
       {"a daemon", daemonised}, {"forks among threads", forks_among_threads, .seconds = 120},
       {"many tensors, few files", many_tensors_few_files, .seconds = 120})
