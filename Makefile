@@ -3,6 +3,7 @@
 # make demo     worker processes share one copy of a real model   (MODEL=path.safetensors: yours instead)
 # make bench    the benchmarks       make lint   formatters and analysers       make model   the protocol models
 # make storm    kills without end (KILLS=20000)       make sweep   every kill of every kill (hours)
+# make docs     the site, from the repository's own Markdown, the header and the docstrings: build/docs
 # make core     the C library, command and C tests alone, without Python: build/meson
 # make install  the C library and the command into PREFIX (default /usr/local)
 #
@@ -38,6 +39,9 @@ $(VENV)/.test-tools: $(VENV)/.build-tools tools/requirements-test.txt
 
 $(VENV)/.model-tools: $(VENV)/.build-tools
 	@PYTHON="$(PYTHON)" tools/setup model "$(VENV)"
+
+$(VENV)/.docs-tools: $(VENV)/.build-tools tools/requirements-docs.txt
+	@PYTHON="$(PYTHON)" tools/setup docs "$(VENV)"
 
 $(VENV)/.lint-tools: $(VENV)/.build-tools tools/requirements-lint.txt
 	@PYTHON="$(PYTHON)" tools/setup lint "$(VENV)"
@@ -108,8 +112,11 @@ lint: $(VENV)/.lint-tools
 format: $(VENV)/.lint-tools
 	@$(with_tools) tools/lint --fix
 
-docs:
-	@echo "make: there is nothing to generate yet: the documents are README.md, ARCHITECTURE.md, docs/ and zct.h."
+# Warnings are errors: a link that leads nowhere is one. LINKS=1 asks the web for the others, too.
+docs: build $(VENV)/.docs-tools
+	@$(with_tools) $(VENV)/bin/sphinx-build -q -W --keep-going -c docs -b html -d $(BUILD)/docs-cache . $(BUILD)/docs
+	@$(if $(LINKS),$(VENV)/bin/sphinx-build -q -c docs -b linkcheck -d $(BUILD)/docs-cache . $(BUILD)/docs-links)
+	@echo "make: the site is $(BUILD)/docs/index.html"
 
 install: $(VENV)/.build-tools
 	@$(with_tools) $(meson) setup --reconfigure $(BUILD)/release --prefix="$(PREFIX)" --buildtype=release -Doptimization=2 \

@@ -1,4 +1,5 @@
-"""README.md tells the truth: every block of code in it runs, in order, as its reader would run it."""
+"""README.md and the page for those who come from something else tell the truth: every block of code in them runs, in order,
+as its reader would run it."""
 
 import os
 import re
@@ -26,7 +27,8 @@ def blocks(name):
         yield match.group(1), text.count("\n", 0, match.start()) + 2, match.group(2)
 
 
-README = list(blocks("README.md"))
+PAGES = ["README.md", "docs/COMING_FROM.md"]
+BLOCKS = [(page, *block) for page in PAGES for block in blocks(page)]
 
 
 @pytest.fixture(scope="module")
@@ -76,16 +78,20 @@ def run_sh(code, environment):
             run(["sh", "-ec", line], environment)
 
 
-@pytest.mark.parametrize(("language", "line", "code"), README, ids=[f"line{line}-{lang}" for lang, line, _ in README])
-def test_the_block_runs(language, line, code, environment, tmp_path):
+@pytest.mark.parametrize(
+    ("page", "language", "line", "code"), BLOCKS, ids=[f"{page}-line{line}-{lang}" for page, lang, line, _ in BLOCKS]
+)
+def test_the_block_runs(page, language, line, code, environment, tmp_path):
     if language == "python":
-        run([sys.executable, "-c", code], environment)
+        program = tmp_path / "block.py"
+        program.write_text(code)
+        run([sys.executable, str(program)], environment)
     elif language == "c":
         run_c(code, environment, tmp_path)
     elif language == "sh":
         run_sh(code, environment)
     else:
-        pytest.fail(f"README.md:{line}: a block of language {language!r} cannot be checked")
+        pytest.fail(f"{page}:{line}: a block of language {language!r} cannot be checked")
 
 
 def test_nothing_is_left_behind(environment):
@@ -93,10 +99,11 @@ def test_nothing_is_left_behind(environment):
     assert os.listdir(environment["ZCT_DIR"]) == []
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("name", [*PAGES, "CONTRIBUTING.md"])
 def test_what_it_refers_to_is_there(name):
     for target in re.findall(r"\]\(([^)#:]+)\)", text_of(name)):
-        assert os.path.exists(os.path.join(ROOT, target)), f"{name} refers to {target}, which is not there"
+        there = os.path.join(ROOT, os.path.dirname(name), target)
+        assert os.path.exists(there), f"{name} refers to {target}, which is not there"
     targets = set(re.findall(r"^([a-z]+):", text_of("Makefile"), flags=re.M))
     for target in re.findall(r"(?:`|^)make ([a-z]+)", text_of(name), flags=re.M):
         assert target in targets, f"{name} says `make {target}`, which the Makefile does not have"
