@@ -147,6 +147,36 @@ class Memory:
         )
 
 
+class CommandList:
+    """`zct ls` of very many tensors: time and private memory."""
+
+    def row(self, records, large):
+        count = int(records["command-count"]["values"][0])
+        ns = statistics.median(records["command-list"]["values"])
+        private = records["command-private"]["values"][0]
+        return Row(
+            f"Command: zct ls of {count:,} tensors, held by another process",
+            f"{duration(ns)}, {size(private)} private",
+            "",
+            f"{ns / count:.3g} ns a tensor",
+            "at most 2 s and 64 MB",
+            ns <= 2e9 and private <= 64e6,
+        )
+
+
+class CommandStart:
+    def row(self, records, large):
+        ours, base = (statistics.median(records["command-start"][side]) for side in ("ours", "base"))
+        return Row(
+            "Command: zct ls of an empty store, start to end",
+            duration(ours),
+            f"true: {duration(base)}",
+            f"{ours / base:.3g}x",
+            "under 5 ms",
+            ours < 5e6,
+        )
+
+
 def all_figures(large):
     big = size(large)
     return [
@@ -224,4 +254,6 @@ def all_figures(large):
         Names(),
         RandomNames(),
         Memory(),
+        CommandList(),
+        CommandStart(),
     ]

@@ -29,7 +29,7 @@ import figures
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 SHM = "/dev/shm"
-C_BENCHES = ["attach", "create", "copy", "beside", "publish", "names", "memory"]
+C_BENCHES = ["attach", "create", "copy", "beside", "publish", "names", "memory", "command"]
 PYTHON_BENCHES = ["py_attach", "py_cold", "py_publish"]
 TIMEOUT = 900
 
@@ -40,6 +40,14 @@ def find_library():
         if os.path.exists(f"{folder}/libzct.so"):
             return folder
     sys.exit("bench: libzct.so is not built: run make build")
+
+
+def find_command():
+    build = os.environ.get("ZCT_BUILD", f"{ROOT}/build")
+    for path in (f"{build}/bin/zct", f"{build}/meson/cli/zct"):
+        if os.path.exists(path):
+            return path
+    sys.exit("bench: the command is not built: run make build")
 
 
 def compile_benches(names, out):
@@ -152,7 +160,9 @@ def clean(token):
 
 def measure(arguments, names, token, large, out):
     env = {key: value for key, value in os.environ.items() if not key.startswith("ZCT_")}
-    env.update(ZCT_BENCH_TOKEN=token, ZCT_BENCH_LARGE=str(large), ZCT_DIR=f"{SHM}/{token}.stores")
+    env.update(
+        ZCT_BENCH_COMMAND=find_command(), ZCT_BENCH_TOKEN=token, ZCT_BENCH_LARGE=str(large), ZCT_DIR=f"{SHM}/{token}.stores"
+    )
     if arguments.quick:
         env["ZCT_BENCH_QUICK"] = "1"
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):

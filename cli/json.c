@@ -132,15 +132,10 @@ void json_text(const char *key, const char *text) { json_text_n(key, text, strle
 
 void json_uint(const char *key, uint64_t value)
 {
-    char digits[24];
-    char *at = digits + sizeof digits;
-    char *end = at;
+    char digits[QUANTITY_SIZE];
 
-    do
-        *--at = (char)('0' + value % 10);
-    while ((value /= 10) > 0);
     lead(key);
-    out_bytes(at, (size_t)(end - at));
+    out_bytes(digits, quantity_count(digits, value));
 }
 
 void json_int(const char *key, int64_t value)

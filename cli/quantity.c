@@ -8,6 +8,21 @@
 
 #define NS_PER_S 1000000000LL
 
+size_t quantity_count(char buffer[QUANTITY_SIZE], uint64_t count)
+{
+    char digits[24];
+    char *at = digits + sizeof digits;
+    size_t len;
+
+    do
+        *--at = (char)('0' + count % 10);
+    while ((count /= 10) > 0);
+    len = (size_t)(digits + sizeof digits - at);
+    memcpy(buffer, at, len);
+    buffer[len] = '\0';
+    return len;
+}
+
 const char *quantity_bytes(char buffer[QUANTITY_SIZE], uint64_t bytes, bool exact)
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
@@ -19,8 +34,10 @@ const char *quantity_bytes(char buffer[QUANTITY_SIZE], uint64_t bytes, bool exac
         unit++;
     }
     if (exact)
-        snprintf(buffer, QUANTITY_SIZE, "%llu", (unsigned long long)bytes);
-    else if (unit == 0 || value >= 99.95)
+        quantity_count(buffer, bytes);
+    else if (unit == 0)
+        memcpy(buffer + quantity_count(buffer, bytes), " B", 3);
+    else if (value >= 99.95)
         snprintf(buffer, QUANTITY_SIZE, "%.0f %s", value, units[unit]);
     else
         snprintf(buffer, QUANTITY_SIZE, "%.1f %s", value, units[unit]);
@@ -29,16 +46,12 @@ const char *quantity_bytes(char buffer[QUANTITY_SIZE], uint64_t bytes, bool exac
 
 const char *quantity_span(char buffer[QUANTITY_SIZE], int64_t ns)
 {
-    int64_t s = ns < 0 ? 0 : ns / NS_PER_S;
+    uint64_t s = ns < 0 ? 0 : (uint64_t)(ns / NS_PER_S);
+    uint64_t unit = s < 120 ? 1 : s < 120 * 60 ? 60 : s < 48 * 3600 ? 3600 : 86400;
+    char *end = buffer + quantity_count(buffer, s / unit);
 
-    if (s < 120)
-        snprintf(buffer, QUANTITY_SIZE, "%llds", (long long)s);
-    else if (s < 120 * 60)
-        snprintf(buffer, QUANTITY_SIZE, "%lldm", (long long)(s / 60));
-    else if (s < 48 * 3600)
-        snprintf(buffer, QUANTITY_SIZE, "%lldh", (long long)(s / 3600));
-    else
-        snprintf(buffer, QUANTITY_SIZE, "%lldd", (long long)(s / 86400));
+    end[0] = unit == 1 ? 's' : unit == 60 ? 'm' : unit == 3600 ? 'h' : 'd';
+    end[1] = '\0';
     return buffer;
 }
 

@@ -3,9 +3,12 @@
 #define ZCT_CLI_QUANTITY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define QUANTITY_SIZE 48
+/* "4711", without what printf costs: lists of a million lines are made of it. Returns its length. */
+size_t quantity_count(char buffer[QUANTITY_SIZE], uint64_t count);
 /* "3.8 MiB"; the plain number if `exact`. */
 const char *quantity_bytes(char buffer[QUANTITY_SIZE], uint64_t bytes, bool exact);
 /* "12s", "3m", "5h", "2d": a length of time, in one unit. */

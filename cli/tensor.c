@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "json.h"
+#include "quantity.h"
 
 /* The word for `value` out of a list; "?" for one that a newer library made. */
 static const char *word(const char *const *words, size_t count, int32_t value)
@@ -68,9 +69,11 @@ const char *tensor_shape(char buffer[TENSOR_SHAPE_SIZE], const zct_stat *stat)
 
     if (stat->ndim == 0)
         return "scalar";
-    for (int i = 0; i < stat->ndim && i < ZCT_MAX_DIMS; i++)
-        used += (size_t)snprintf(buffer + used, TENSOR_SHAPE_SIZE - used, i == 0 ? "%lld" : "x%lld",
-                                 (long long)stat->shape[i]);
+    for (int i = 0; i < stat->ndim && i < ZCT_MAX_DIMS; i++) {
+        if (i > 0)
+            buffer[used++] = 'x';
+        used += quantity_count(buffer + used, stat->shape[i] < 0 ? 0 : (uint64_t)stat->shape[i]);
+    }
     return buffer;
 }
 

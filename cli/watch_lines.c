@@ -25,7 +25,7 @@ static void begin(const struct watch *watch, const char *event)
 static void say(const struct watch *watch, const char *event, const zct_stat *stat, const zct_stat *before)
 {
     static struct tensor_cells cells;
-    char held[32];
+    char held[TENSOR_HELD_SIZE];
 
     begin(watch, event);
     if (watch->target->json) {
