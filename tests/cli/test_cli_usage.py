@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-COMMANDS = ["ls", "stat", "rm", "gc", "trim", "check"]
+COMMANDS = ["ls", "stat", "rm", "gc", "trim", "check", "watch", "bench", "doctor"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
