@@ -32,6 +32,7 @@ _MENU = """
 docs/COMING_FROM
 docs/CLI
 examples/README
+SECURITY
 CHANGELOG
 ```
 
