@@ -293,7 +293,8 @@ ZCT_API int zct_list_stores(const char *directory, zct_store_fn fn, void *contex
 enum zct_exists {
     ZCT_EXISTS_ERROR = 0,   /* -ZCT_EEXISTS if a living process holds the name, or it is pinned; a leftover is replaced */
     ZCT_EXISTS_REPLACE = 1, /* atomic swap; holders keep the old one */
-    ZCT_EXISTS_ATTACH = 2   /* same dtype and shape: attach (note ZCT_ATTACHED); else -ZCT_EMISMATCH */
+    ZCT_EXISTS_ATTACH = 2,  /* same dtype and shape: attach (note ZCT_ATTACHED); else -ZCT_EMISMATCH */
+    ZCT_EXISTS_OWNED = 3    /* as ZCT_EXISTS_ERROR, and no leftover while the process that made it lives, held or not */
 };
 enum zct_lifetime {
     ZCT_PERSISTENT = 0, /* until unlinked */
@@ -328,6 +329,13 @@ ZCT_API int zct_attach(zct_store *store, const char *name, int mode, int64_t tim
 /* The same with the name's length given: it need not end with NUL. The fast path of bindings. */
 ZCT_API int zct_attach_n(zct_store *store, const char *name, size_t name_len, int mode, int64_t timeout_ns,
                          zct_tensor **ret_tensor);
+/* Wait until names have come to the store, any, since the call that left *seen: for who waits for several, or for one and
+ * something else. Begin with *seen = 0 and a call with timeout 0, which only brings *seen up to date; then look, with
+ * zct_attach, and call again: what comes after a call ends the next one at once. 0 may come without a name.
+ * Errors: ETIMEDOUT, EINTERRUPTED, EGONE, ENOTMEMBER. */
+ZCT_API int zct_wait_names(zct_store *store, uint32_t *seen, int64_t timeout_ns);
+/* Let everybody who waits in zct_wait_names or zct_attach look again, in every process. Never waits. */
+ZCT_API void zct_wake_names(zct_store *store);
 /* Another attachment to the tensor of `tensor`, also if its name is gone. */
 ZCT_API int zct_attach_again(zct_tensor *tensor, int mode, zct_tensor **ret_tensor);
 /* 0 if the tensor of the attachment has this dtype, ndim and shape; any part may be left out (NULL, -1).
@@ -506,6 +514,25 @@ typedef struct zct_memory_stats {
     uint64_t hits, misses;            /* of the stock */
 } zct_memory_stats;
 ZCT_API int zct_memory_stats_get(zct_store *store, zct_memory_stats *ret_stats);
+
+/* ---- foreign segments ---------------------------------------------------------------------------------- */
+
+/* Map the bytes [offset, offset + nbytes) of a POSIX shared-memory segment that another program made (with shm_open, or
+ * Python's multiprocessing.shared_memory): no store, no membership, nothing is registered or rounded. `name` is that of
+ * shm_open, "/psm_1" or "psm_1". mode: ZCT_MODE_READ, ZCT_MODE_WRITE (or DEFAULT), ZCT_MODE_COW. *ret_data is the first
+ * of these bytes; the mapping is the caller's until zct_posix_unmap, also after the segment is unlinked, and is
+ * inherited by fork. A segment that is made shorter meanwhile is a SIGBUS.
+ * Errors: ENOTFOUND, EACCES, EMISMATCH (too short; both sizes in the sentence), EINVAL (a name with '/' inside), ENOMEM. */
+ZCT_API int zct_posix_map(const char *name, uint64_t offset, uint64_t nbytes, int mode, void **ret_data);
+/* Unmap what zct_posix_map mapped, with the same nbytes. NULL is allowed. */
+ZCT_API void zct_posix_unmap(void *data, uint64_t nbytes);
+
+/* ---- where a tensor lies ------------------------------------------------------------------------------- */
+
+/* The bytes of the tensor in a file, for programs that map them without this library: [offset, offset + nbytes) of the
+ * file `path`, which is its store's; offset is a multiple of the page size for a tensor of a page or more. They are the
+ * tensor's as long as it is held. *ret_path is valid while the store is open. -ZCT_EGONE if the file is no longer there. */
+ZCT_API int zct_tensor_location(const zct_tensor *tensor, const char **ret_path, uint64_t *ret_offset, uint64_t *ret_nbytes);
 
 /* ---- facts --------------------------------------------------------------------------------------------- */
 

@@ -25,8 +25,8 @@ static int check_options(const zct_create_options *given, zct_create_options *re
         return fail(ZCT_EINVAL, "set the size field of zct_create_options first");
     if (given)
         *ret = *given;
-    if (ret->exists < 0 || ret->exists > ZCT_EXISTS_ATTACH || ret->lifetime < 0 || ret->lifetime > ZCT_LAST)
-        return fail(ZCT_EINVAL, "exists is %d and lifetime %d; they have three and four values", ret->exists, ret->lifetime);
+    if (ret->exists < 0 || ret->exists > ZCT_EXISTS_OWNED || ret->lifetime < 0 || ret->lifetime > ZCT_LAST)
+        return fail(ZCT_EINVAL, "exists is %d and lifetime %d; they have four values each", ret->exists, ret->lifetime);
     if (ret->timeout_ns == 0)
         ret->timeout_ns = WAIT_DEFAULT;
     return 0;

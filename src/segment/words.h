@@ -102,6 +102,7 @@ static inline bool ref_is(uint64_t ref, uint64_t gen) { return ref >> 24 == (gen
 
 static inline uint64_t who_make(unsigned slot, uint64_t slot_gen) { return slot_gen << 12 | slot; }
 static inline unsigned who_slot(uint64_t who) { return (unsigned)who & 0xfff; }
+static inline uint64_t who_gen(uint64_t who) { return who >> 12; }
 
 static inline uint64_t aux_make(uint32_t first, uint32_t units) { return (uint64_t)first << 32 | units; }
 static inline uint32_t aux_first(uint64_t aux) { return (uint32_t)(aux >> 32); }

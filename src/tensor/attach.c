@@ -227,11 +227,23 @@ static int missed(struct zct_store *s, const struct key *key)
 }
 
 /* In this order each time round, or a birth between look and sleep is missed: births, births_wait, look, sleep. */
+static uint32_t births_watch(struct zct_store *s)
+{
+    uint32_t births = get_sc(&s->words->births);
+    put_sc(&s->words->births_wait, 1);
+    return births;
+}
+
+/* Sleep until births is not `births` any more, or for a second: a file that was removed by hand rings no bell. */
+static int births_sleep(struct zct_store *s, uint32_t births, int64_t left)
+{
+    return futex_wait_shared(&s->words->births, births, min_u64((uint64_t)left, NS_PER_S));
+}
+
 static int attach_wait(struct zct_store *s, const struct key *key, int mode, deadline limit, struct zct_tensor **ret)
 {
     for (;;) {
-        uint32_t births = get_sc(&s->words->births);
-        put_sc(&s->words->births_wait, 1);
+        uint32_t births = births_watch(s);
         int rc = attach_now(s, key, mode, ret);
         if (rc != -ZCT_ENOTFOUND)
             return rc;
@@ -243,12 +255,40 @@ static int attach_wait(struct zct_store *s, const struct key *key, int mode, dea
             return fail(ZCT_ENOTFOUND, "tensor %s did not come to store '%s' within the timeout",
                         key_show(key, name, sizeof name), s->name);
         }
-        rc = futex_wait_shared(&s->words->births, births, left < NS_PER_S ? left : NS_PER_S);
+        rc = births_sleep(s, births, left);
         if (rc == -ETIMEDOUT && missed(s, key) == -ZCT_EGONE)
             return -ZCT_EGONE;
         if (rc == -EINTR)
             return fail(ZCT_EINTERRUPTED, "waiting for a tensor was interrupted by a signal");
     }
+}
+
+int zct_wait_names(zct_store *s, uint32_t *seen, int64_t timeout_ns)
+{
+    deadline limit = deadline_in(timeout_ns);
+    for (;;) {
+        if (!store_ready(s))
+            return store_refuse(s);
+        uint32_t births = births_watch(s);
+        if (births != *seen) {
+            *seen = births;
+            return 0;
+        }
+        int64_t left = deadline_left(limit);
+        if (left == 0)
+            return fail(ZCT_ETIMEDOUT, "no name came to store '%s' within the timeout", s->name);
+        int rc = births_sleep(s, births, left);
+        if (rc == -ETIMEDOUT && (rc = store_check_file(s)) < 0)
+            return rc;
+        if (rc == -EINTR)
+            return fail(ZCT_EINTERRUPTED, "waiting for names was interrupted by a signal");
+    }
+}
+
+void zct_wake_names(zct_store *s)
+{
+    if (store_ready(s))
+        births_ring(s);
 }
 
 int zct_attach_n(zct_store *s, const char *name, size_t name_len, int mode, int64_t timeout_ns, zct_tensor **ret)

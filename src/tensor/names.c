@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-static void ring_births(struct zct_store *s)
+void births_ring(struct zct_store *s)
 {
     if (get_sc(&s->words->births_wait)) {
         put_sc(&s->words->births_wait, 0);
@@ -36,6 +36,17 @@ static int living_holder(struct zct_store *s, uint32_t t, unsigned p, int fd)
     return -1;
 }
 
+/* The process that gave t its name, if it lives: its slot; else -1. */
+static int living_maker(struct zct_store *s, uint32_t t, int fd)
+{
+    uint64_t maker = get_relaxed(&desc_at(s, t)->maker);
+    unsigned p = who_slot(maker);
+    if (p >= s->g.members || !control_page_present(s, offset_of(s, slot_at(s, p))))
+        return -1;
+    bool lives = get_acquire(&slot_at(s, p)->gen) == who_gen(maker) && member_scan(s, fd, p) == 0;
+    return lives ? (int)p : -1;
+}
+
 int fail_exists(struct zct_store *s, uint32_t t, const struct key *key)
 {
     char name[300], type[256], who[160] = "another process", since[32] = "";
@@ -61,6 +72,9 @@ int fail_exists(struct zct_store *s, uint32_t t, const struct key *key)
         else
             more++;
     }
+    bool held = first >= 0;
+    if (!held && fd >= 0)
+        first = living_maker(s, t, fd);
     os_close(fd);
     if (first == (int)s->slot)
         snprintf(who, sizeof who, "this process (pid %u)", process_id());
@@ -74,16 +88,17 @@ int fail_exists(struct zct_store *s, uint32_t t, const struct key *key)
     if (more)
         snprintf(others, sizeof others, " and %d more", more);
     return fail(ZCT_EEXISTS,
-                "tensor %s (%s, generation %llu, store '%s' of uid %u) is in use by %s%s%s; pass exists=\"replace\" to swap "
+                "tensor %s (%s, generation %llu, store '%s' of uid %u) %s %s%s%s; pass exists=\"replace\" to swap "
                 "it (they keep the old one), exists=\"attach\" to join it, or run: zct rm %s",
-                name, type, generation, s->name, process_uid(), who, since, others, name);
+                name, type, generation, s->name, process_uid(), held || first < 0 ? "is in use by" : "was made and kept by", who,
+                since, others, name);
 }
 
 /* Look before copying. A holder that was just killed keeps its lock until its memory is torn down (80 ms a GiB): wait for
  * those that are seen to be dying, at most 2 s. */
 int name_check_free(struct zct_store *s, const struct key *key, const zct_create_options *o)
 {
-    if (o->exists != ZCT_EXISTS_ERROR)
+    if (o->exists != ZCT_EXISTS_ERROR && o->exists != ZCT_EXISTS_OWNED)
         return 0;
     uint32_t t = index_find_live(s, key);
     if (likely(t == NO_DESC))
@@ -102,7 +117,10 @@ int name_check_free(struct zct_store *s, const struct key *key, const zct_create
             dying &= (unsigned)p != s->slot && get_relaxed(&slot->pid_ns) == process_pid_ns() &&
                      process_ending(get_relaxed(&slot->pid));
         }
+        bool owned = !held && o->exists == ZCT_EXISTS_OWNED && living_maker(s, t, fd) >= 0;
         os_close(fd);
+        if (owned)
+            return fail_exists(s, t, key);
         if (!held || st_state(get_sc(&desc_at(s, t)->st)) != ST_LIVE || !key_is(s, desc_at(s, t), key))
             return 0;
         if (!dying || deadline_left(limit) == 0)
@@ -251,10 +269,13 @@ static int give_locked(struct zct_store *s, uint32_t t, const struct key *key, c
     *ret_old = old;
     if (o->exists == ZCT_EXISTS_ATTACH)
         return -ZCT_EEXISTS;
-    if (o->exists == ZCT_EXISTS_ERROR && form_lifetime(get_relaxed(&desc_at(s, old)->form)) == ZCT_PINNED)
+    bool asks = o->exists != ZCT_EXISTS_REPLACE;
+    if (asks && form_lifetime(get_relaxed(&desc_at(s, old)->form)) == ZCT_PINNED)
         return -ZCT_EEXISTS;
-    if (o->exists == ZCT_EXISTS_ERROR && fd < 0)
+    if (asks && fd < 0)
         return -EAGAIN;
+    if (o->exists == ZCT_EXISTS_OWNED && living_maker(s, old, fd) >= 0)
+        return -ZCT_EEXISTS;
     rc = spec ? describe(s, t, key, spec, nbytes, wants) : 0;
     if (rc < 0)
         return rc;
@@ -269,7 +290,7 @@ static int give_locked(struct zct_store *s, uint32_t t, const struct key *key, c
     index_swap(s, old, t, key->hash); /* C4: one store, in the same cell */
     ending_set(s, t, ends_by_itself(get_relaxed(&desc_at(s, t)->form))); /* C5 */
     life_changed(s);
-    return o->exists == ZCT_EXISTS_ERROR ? ZCT_REPLACED : 0;
+    return asks ? ZCT_REPLACED : 0;
 }
 
 int name_give(struct zct_store *s, uint32_t t, const struct key *key, const zct_create_options *o, deadline limit,
@@ -298,11 +319,11 @@ int name_give(struct zct_store *s, uint32_t t, const struct key *key, const zct_
             break;
     }
     os_close(wants.fd);
-    if (rc == -ZCT_EEXISTS && o->exists == ZCT_EXISTS_ERROR)
+    if (rc == -ZCT_EEXISTS && o->exists != ZCT_EXISTS_ATTACH)
         return fail_exists(s, old, key);
     if (rc < 0)
         return rc;
-    ring_births(s);
+    births_ring(s);
     if (old != NO_DESC) {
         char name[300];
         if (rc == ZCT_REPLACED)

@@ -113,6 +113,8 @@ unsigned undo_kept(struct zct_store *s, uint32_t *ret_descs);
 /* Give back a descriptor of ours that will not be. Waits 10 ms for AL, else it is done later. */
 void create_undo(struct zct_store *s, uint32_t t);
 int fail_exists(struct zct_store *s, uint32_t t, const struct key *key);
+/* Wake who waits for names, in every process: one came, or they are to look. */
+void births_ring(struct zct_store *s);
 /* Look before copying: -ZCT_EEXISTS when the name is held by the living and `o` says error. */
 int name_check_free(struct zct_store *s, const struct key *key, const zct_create_options *o);
 

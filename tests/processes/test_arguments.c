@@ -179,7 +179,7 @@ static void options(void)
     s = test_store("s");
     zct_create_options o = {.size = 4};
     CHECK_RC(test_create(s, "w", 1, 1, &o, &a), -ZCT_EINVAL);
-    o = how(3, 0);
+    o = how(4, 0);
     CHECK_RC(test_create(s, "w", 1, 1, &o, &a), -ZCT_EINVAL);
     o = how(-1, 0);
     CHECK_RC(test_create(s, "w", 1, 1, &o, &a), -ZCT_EINVAL);

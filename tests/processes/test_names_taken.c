@@ -116,6 +116,37 @@ static void by_the_dead(bool orderly)
     end();
 }
 
+/* exists="owned": what nobody holds is no leftover while its maker lives. */
+static void by_its_maker(void)
+{
+    zct_create_options o = how(ZCT_EXISTS_OWNED, ZCT_PERSISTENT);
+    zct_tensor *b = NULL;
+    struct peer p = beside();
+    CHECK_EQ(peer_do(&p, make, 1), 0);
+    CHECK_RC(test_create(s, "w", SIZE, 2, &o, &b), -ZCT_EEXISTS); /* held */
+    SAYS("in use by");
+    CHECK_EQ(peer_do(&p, release, 0), 0);
+    CHECK_RC(test_create(s, "w", SIZE, 2, &o, &b), -ZCT_EEXISTS); /* not held */
+    char text[32];
+    snprintf(text, sizeof text, "pid %d", (int)p.pid);
+    SAYS("made and kept by");
+    SAYS(text);
+    has(1);
+    zct_tensor *nameless;
+    OK(test_create(s, NULL, SIZE, 2, NULL, &nameless));
+    CHECK_RC(zct_publish(nameless, "w", &o), -ZCT_EEXISTS);
+    peer_kill(&p);
+    CHECK_RC(zct_publish(nameless, "w", &o), ZCT_REPLACED);
+    has(2);
+    zct_release(nameless);
+    CHECK_RC(test_create(s, "w", SIZE, 3, &o, &b), -ZCT_EEXISTS); /* ours, let go */
+    SAYS("this process");
+    OK(zct_unlink(s, "w"));
+    OK(test_create(s, "w", SIZE, 3, &o, &b));
+    zct_release(b);
+    end();
+}
+
 static void by_the_killed(void) { by_the_dead(false); }
 static void by_one_that_left(void) { by_the_dead(true); }
 
@@ -358,6 +389,6 @@ static void attach_in_the_window(void)
 
 TESTS({"taken by another", by_another}, {"taken by this process", by_this_process}, {"taken by the killed", by_the_killed},
       {"taken by one that left", by_one_that_left}, {"taken by a forked child", by_a_forked_child},
-      {"taken by a handle in flight", by_a_handle}, {"taken and pinned", by_a_pinned_one}, {"replace", replace},
+      {"taken by a handle in flight", by_a_handle}, {"taken by its maker", by_its_maker}, {"taken and pinned", by_a_pinned_one}, {"replace", replace},
       {"exists attach", join}, {"two race, error", race_error}, {"two race, replace", race_replace},
       {"two race, attach", race_attach}, {"attach in the window of a create", attach_in_the_window})

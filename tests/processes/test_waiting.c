@@ -141,6 +141,49 @@ static void the_file_is_removed(void)
     zct_store_close(s);
 }
 
+/* ---- waiting for names, any ---- */
+
+static uint32_t seen;
+
+static int wait_names(long ns) { return zct_wait_names(s, &seen, ns); }
+
+static void any_name(void)
+{
+    struct peer p = peer_new();
+    open_store(0);
+    CHECK_EQ(peer_do(&p, open_store, 0), 0);
+    (void)peer_do(&p, wait_names, 0);
+    CHECK_EQ(peer_do(&p, wait_names, 0), -ZCT_ETIMEDOUT);
+    CHECK_EQ(peer_do(&p, wait_names, 30000000), -ZCT_ETIMEDOUT);
+    for (int i = 0; i < 5; i++) {
+        peer_ask(&p, wait_names, ZCT_FOREVER);
+        if (i % 2) {
+            test_nap(20000000); /* asleep, or not yet: both must do */
+            CHECK(!peer_answered(&p));
+        }
+        OK(test_create(s, "late", 1000, 5, NULL, &a));
+        CHECK_EQ(peer_answer(&p), 0);
+        release(0);
+        OK(zct_unlink(s, "late")); /* an end is no birth */
+        CHECK_EQ(peer_do(&p, wait_names, 0), -ZCT_ETIMEDOUT);
+        OK(test_create(s, "between", 1000, 5, NULL, &a)); /* between two calls */
+        CHECK_EQ(peer_do(&p, wait_names, ZCT_FOREVER), 0);
+        release(0);
+        OK(zct_unlink(s, "between"));
+    }
+    peer_ask(&p, wait_names, ZCT_FOREVER);
+    test_nap(20000000);
+    CHECK(!peer_answered(&p));
+    zct_wake_names(s);
+    CHECK_EQ(peer_answer(&p), 0);
+    peer_ask(&p, wait_names, ZCT_FOREVER);
+    OK(zct_store_destroy("s", NULL));
+    CHECK_EQ(peer_answer(&p), -ZCT_EGONE);
+    peer_end(&p);
+    zct_wake_names(s); /* gone: nothing to wake */
+    zct_store_close(s);
+}
+
 /* A waiter that is killed takes nobody's wake-up with it. */
 static void another_waiter_is_killed(void)
 {
@@ -161,4 +204,5 @@ static void another_waiter_is_killed(void)
 
 TESTS({"it comes", comes}, {"it comes by a publish", comes_by_publish}, {"it does not come", does_not_come},
       {"a signal comes", a_signal}, {"the store is destroyed", the_store_is_destroyed},
-      {"the file is removed", the_file_is_removed}, {"another waiter is killed", another_waiter_is_killed})
+      {"the file is removed", the_file_is_removed}, {"another waiter is killed", another_waiter_is_killed},
+      {"any name", any_name})
