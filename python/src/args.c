@@ -125,7 +125,7 @@ static int to_word(PyObject *obj, const char *what, const char *const *words, in
 }
 
 static const char *const mode_words[] = {"r", "r+", "c"};
-static const char *const exists_words[] = {"error", "replace", "attach"};
+static const char *const exists_words[] = {"error", "replace", "attach", "owned"};
 static const char *const lifetime_words[] = {"persistent", "pinned", "owner", "last"};
 
 const char *zpy_mode_text(int mode) {
@@ -151,7 +151,7 @@ int zpy_to_mode(PyObject *obj, int *ret_mode) {
 
 int zpy_to_exists(PyObject *obj, int *ret_exists) {
     *ret_exists = ZCT_EXISTS_ERROR;
-    return obj ? to_word(obj, "exists", exists_words, 3, ret_exists) : 0;
+    return obj ? to_word(obj, "exists", exists_words, 4, ret_exists) : 0;
 }
 
 int zpy_to_lifetime(PyObject *obj, int *ret_lifetime) {

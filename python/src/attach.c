@@ -23,7 +23,7 @@ static int attach_waiting(zct_store *store, const char *name, size_t len, int mo
         int64_t left = end - now_ns(), slice = left < SLICE_NS ? left : SLICE_NS;
         int rc;
         Py_BEGIN_ALLOW_THREADS
-        rc = zct_attach_n(store, name, len, mode, slice > 0 ? slice : 0, ret_tensor);
+        rc = zct_attach_n(store, name, len, mode, slice > 0 ? slice : 1, ret_tensor); /* 0 would not wait, and not say so */
         Py_END_ALLOW_THREADS
         bool again = rc == -ZCT_EINTERRUPTED || ((rc == -ZCT_ENOTFOUND || rc == -ZCT_ETIMEDOUT) && left > SLICE_NS);
         if (!again)

@@ -258,6 +258,14 @@ PyObject *zpy_reduce_by_reference(PyObject *self, PyObject *tensor);
 
 int zpy_allocator_init(PyObject *module);
 
+/* ---- posix.c, wait.c --------------------------------------------------------------------------------------------- */
+
+int zpy_posix_init(PyObject *module);
+PyObject *zpy_attach_posix(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+PyObject *zpy_posix_location(PyObject *tensor, PyObject *ignored);
+PyObject *zpy_wait_names(PyObject *self, PyObject *args);
+PyObject *zpy_wake_names(PyObject *self, PyObject *store);
+
 /* Docstrings stand together in doc.h. */
 
 /* Method table shorthand for fast calls. */

@@ -12,7 +12,8 @@
     "(BufferError where it would be needed). lifetime: \"persistent\" (until unlinked), \"pinned\" (and never a\n"   \
     "leftover), \"owner\" (until this process goes), \"last\" (until the last holder goes). seal: born read-only.\n" \
     "exists: if a living process holds the name, \"error\" raises, \"replace\" swaps it (holders keep the old one),\n" \
-    "\"attach\" attaches, if dtype and shape agree. What nobody alive holds is a leftover, and replaced.\n\n"        \
+    "\"attach\" attaches, if dtype and shape agree. What nobody alive holds is a leftover, and replaced, with\n"      \
+    "\"owned\" only once the process that made it has gone, too; else that is \"error\".\n\n"                           \
     "Raises TensorExistsError, StoreFullError, StoreBusyError, ValueError (name, shape), TypeError (a dtype with\n"  \
     "references to Python objects), BufferError.\n\n"
 
@@ -80,6 +81,26 @@
     "An array in the store with the shape and dtype of another, its elements not set. " DOC_MAKE_REST                \
     ">>> empty_like(np.zeros((2, 3), np.int16)).dtype\ndtype('int16')\n"
 
+#define DOC_ATTACH_POSIX                                                                                             \
+    "attach_posix($module, name, shape, dtype, *, offset=0, mode=\"r+\")\n--\n\n"                                   \
+    "An array over a POSIX shared-memory segment that another program made, such as one of\n"                       \
+    "multiprocessing.shared_memory: no copy, no resource tracker.\n\n"                                               \
+    "name: that of shm_open, with or without the slash before it. shape, dtype: what lies there, which the segment\n" \
+    "does not say. offset: bytes before it. mode: \"r\" (read-only by the hardware), \"r+\", \"c\" (copy-on-write).\n"  \
+    "Returns a plain ndarray; the mapping lasts until the last array over it is gone, also when the segment is\n"    \
+    "unlinked. Nobody may make the segment shorter meanwhile.\n\n"                                                   \
+    "Raises FileNotFoundError, PermissionError, ValueError (the segment is too short for shape and dtype, a name\n"  \
+    "with '/' inside), TypeError (a dtype with references to Python objects).\n\n"                                   \
+    ">>> from multiprocessing.shared_memory import SharedMemory\n"                                                   \
+    ">>> theirs = SharedMemory(create=True, size=24)\n"                                                              \
+    ">>> a = attach_posix(theirs.name, (2, 3), np.float32)\n"                                                        \
+    ">>> a[:] = 1.5\n"                                                                                               \
+    ">>> bytes(theirs.buf[:4]) == np.float32(1.5).tobytes()\n"                                                       \
+    "True\n"                                                                                                         \
+    ">>> theirs.close(); theirs.unlink()\n"                                                                          \
+    ">>> float(a.sum())\n"                                                                                           \
+    "9.0\n"
+
 /* ---- SharedTensor ---------------------------------------------------------------------------------------- */
 
 #define DOC_TENSOR                                                                                                   \
@@ -104,6 +125,19 @@
     "A new Handle: a small reference to this tensor, or to this part of it, that can be sent to another process.\n\n" \
     "Raises TooManyHandlesError, ClosedError, ValueError (mode \"c\", or not shared)."
 #define DOC_TENSOR_ARRAY "A plain ndarray over the same memory: for hot loops."
+#define DOC_TENSOR_POSIX_LOCATION                                                                                    \
+    "posix_location($self)\n--\n\n"                                                                                  \
+    "Where the elements lie, for programs that map them without this package: PosixLocation(path, offset, nbytes).\n\n" \
+    "offset: bytes from the start of the file, a multiple of the page size for a tensor of a page or more; that of\n" \
+    "a view is where its first byte is, nbytes reaches to its last. It holds as long as this array does; the file\n" \
+    "has other tensors around it. In mode \"c\" it is what all see, without what was written here.\n\n"             \
+    "Raises StoreGoneError once the file was removed, ClosedError, ValueError (not shared).\n\n"                    \
+    ">>> with create_shared_tensor(\"doc/t\", np.arange(8, dtype=np.uint8)) as t, open(t.store.path, \"rb\") as f:\n" \
+    "...     where = t[2:5].posix_location()\n"                                                                      \
+    "...     where.path == f.name and f.seek(where.offset) == where.offset\n"                                        \
+    "...     f.read(where.nbytes)\n"                                                                                 \
+    "True\n"                                                                                                         \
+    "b'\\x02\\x03\\x04'\n"
 #define DOC_TENSOR_CLOSE                                                                                             \
     "close($self)\n--\n\nEnd this attachment: its own methods raise ClosedError from now on.\n\n"                    \
     "Its elements stay valid, and the memory is held until the array and its views are gone."

@@ -79,6 +79,7 @@ static PyObject *tensor_exit(PyObject *self, PyObject *const *args, Py_ssize_t n
 PyMethodDef zpy_tensor_methods[] = {
     {"close", tensor_close, METH_NOARGS, DOC_TENSOR_CLOSE},
     {"unlink", tensor_unlink, METH_NOARGS, DOC_TENSOR_UNLINK},
+    {"posix_location", zpy_posix_location, METH_NOARGS, DOC_TENSOR_POSIX_LOCATION},
     {"seal", tensor_seal, METH_NOARGS, DOC_TENSOR_SEAL},
     {"__enter__", tensor_enter, METH_NOARGS, NULL},
     {"__exit__", ZPY_FAST(tensor_exit), METH_FASTCALL, NULL},

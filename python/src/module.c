@@ -22,6 +22,9 @@ static PyMethodDef functions[] = {
     {"_bell_wait", zpy_bell_wait, METH_VARARGS, "Sleep until the doorbell rings, a second at most."},
     {"_bell_ring", zpy_bell_ring, METH_O, "Ring this process's own doorbell."},
     {"_listen", zpy_listen, METH_VARARGS, "Have the doorbell rung at the tensor's next version; a newer one, or None."},
+    {"attach_posix", ZPY_FAST(zpy_attach_posix), FAST, DOC_ATTACH_POSIX},
+    {"_wait_names", zpy_wait_names, METH_VARARGS, "Wait for any name of a store."},
+    {"_wake_names", zpy_wake_names, METH_O, "Let those who wait for names look again."},
     {"_rebuild_handle", zpy_rebuild_handle, METH_VARARGS, "Unpickle a Handle."},
     {"_rebuild_tensor", zpy_rebuild_tensor, METH_VARARGS, "Unpickle a SharedTensor that was sent by reference."},
     {"_reduce_by_reference", zpy_reduce_by_reference, METH_O, "Pickle a SharedTensor for another process of this machine."},
@@ -44,7 +47,7 @@ static int exec_module(PyObject *module) {
     owner = here;
     if (find_numpy() < 0 || zpy_errors_init(module) < 0 || zpy_hold_init() < 0 || zpy_tensor_init(module) < 0 ||
         zpy_records_init(module) < 0 || zpy_store_init(module) < 0 || zpy_handle_init(module) < 0 ||
-        zpy_allocator_init(module) < 0 || zpy_log_init(module) < 0)
+        zpy_allocator_init(module) < 0 || zpy_posix_init(module) < 0 || zpy_log_init(module) < 0)
         return -1;
     return PyModule_AddStringConstant(module, "__version__", zct_version());
 }

@@ -15,6 +15,7 @@ ZCT_NUMPY_ALLOCATOR=1 puts the arrays that NumPy makes in the importing thread i
 """
 
 import os as _os
+from importlib import import_module as _import_module
 
 from ._core import (
     ClosedError,
@@ -22,6 +23,7 @@ from ._core import (
     GcResult,
     Handle,
     NotAttachedError,
+    PosixLocation,
     SharedTensor,
     Store,
     StoreBusyError,
@@ -39,6 +41,7 @@ from ._core import (
     TooManyMembersError,
     WriterDiedError,
     __version__,
+    attach_posix,
     attach_shared_tensor,
     create_shared_tensor,
     empty,
@@ -58,6 +61,7 @@ __all__ = [
     "GcResult",
     "Handle",
     "NotAttachedError",
+    "PosixLocation",
     "SharedTensor",
     "Store",
     "StoreBusyError",
@@ -75,6 +79,8 @@ __all__ = [
     "TooManyMembersError",
     "WriterDiedError",
     "__version__",
+    "attach_async",
+    "attach_posix",
     "attach_shared_tensor",
     "create_shared_tensor",
     "empty",
@@ -87,6 +93,21 @@ __all__ = [
     "wait_any",
     "zeros",
 ]
+
+_LATE = {"attach_async": "._async", "compat": ".compat"}  # what costs more to import than the rest together
+
+
+def __getattr__(name):
+    if name not in _LATE:
+        raise AttributeError("module %r has no attribute %r" % (__name__, name))
+    module = _import_module(_LATE[name], __name__)
+    value = globals()[name] = getattr(module, name, module)
+    return value
+
+
+def __dir__():
+    return sorted(set(globals()) | set(_LATE))
+
 
 if _os.environ.get("ZCT_NUMPY_ALLOCATOR") == "1":
     numpy_allocator()._install()

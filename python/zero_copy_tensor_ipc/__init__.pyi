@@ -1,9 +1,12 @@
+from . import compat as compat
+from ._async import attach_async as attach_async
 from ._core import (
     ClosedError as ClosedError,
     Error as Error,
     GcResult as GcResult,
     Handle as Handle,
     NotAttachedError as NotAttachedError,
+    PosixLocation as PosixLocation,
     SharedTensor as SharedTensor,
     Store as Store,
     StoreBusyError as StoreBusyError,
@@ -21,6 +24,7 @@ from ._core import (
     TooManyMembersError as TooManyMembersError,
     WriterDiedError as WriterDiedError,
     __version__ as __version__,
+    attach_posix as attach_posix,
     attach_shared_tensor as attach_shared_tensor,
     create_shared_tensor as create_shared_tensor,
     empty as empty,
@@ -40,6 +44,7 @@ __all__ = [
     "GcResult",
     "Handle",
     "NotAttachedError",
+    "PosixLocation",
     "SharedTensor",
     "Store",
     "StoreBusyError",
@@ -57,6 +62,8 @@ __all__ = [
     "TooManyMembersError",
     "WriterDiedError",
     "__version__",
+    "attach_async",
+    "attach_posix",
     "attach_shared_tensor",
     "create_shared_tensor",
     "empty",

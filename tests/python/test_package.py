@@ -1,6 +1,7 @@
 """The package: what it exports, documents and declares."""
 
 import doctest
+import importlib
 import inspect
 import os
 import re
@@ -68,6 +69,11 @@ def examples():
     names = {"np": np, "zct": zct, **{name: getattr(zct, name) for name in public()}}
     for name, thing in found.items():
         for test in finder.find(thing, name, module=False, globs=dict(names)):
+            if test.examples:
+                yield pytest.param(test, id=test.name)
+    for name in ("", ".shared_memory", "._shareable_list", "._managers", ".sharedarray"):
+        module = importlib.import_module("zero_copy_tensor_ipc.compat" + name)
+        for test in finder.find(module, "compat" + name, globs={"np": np, **vars(module)}):
             if test.examples:
                 yield pytest.param(test, id=test.name)
 
