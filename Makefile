@@ -114,7 +114,7 @@ format: $(VENV)/.lint-tools
 
 # Warnings are errors: a link that leads nowhere is one. LINKS=1 asks the web for the others, too.
 docs: build $(VENV)/.docs-tools
-	@$(with_tools) $(VENV)/bin/sphinx-build -q -W --keep-going -c docs -b html -d $(BUILD)/docs-cache . $(BUILD)/docs
+	@$(with_tools) $(VENV)/bin/sphinx-build -q -W -E --keep-going -c docs -b html -d $(BUILD)/docs-cache . $(BUILD)/docs
 	@$(if $(LINKS),$(VENV)/bin/sphinx-build -q -c docs -b linkcheck -d $(BUILD)/docs-cache . $(BUILD)/docs-links)
 	@echo "make: the site is $(BUILD)/docs/index.html"
 
