@@ -12,6 +12,7 @@ import argparse
 import concurrent.futures
 import contextlib
 import json
+import math
 import os
 import re
 import shutil
@@ -24,7 +25,7 @@ import time
 import xml.etree.ElementTree as xml
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PYTHON_TIMEOUT = 300
+PYTHON_TIMEOUT = 600
 SHOWN_LINES = 150
 STRAY_PATIENCE = 5
 LINE = re.compile(r"^(ok|not ok|skip)\s+(.*)$")
@@ -149,7 +150,7 @@ def c_jobs(meson, suite, wrapper, factor):
         yield Job(f"{room}/{test['name']}", wrapper + test["cmd"], test["timeout"] * factor, test["is_parallel"])
 
 
-def python_jobs(python, paths, logs, more):
+def python_jobs(python, paths, logs, more, factor):
     files = []
     for path in paths:
         if os.path.isfile(path):
@@ -161,7 +162,7 @@ def python_jobs(python, paths, logs, more):
         name = os.path.relpath(file, os.path.join(ROOT, "tests"))[: -len(".py")]
         report = os.path.join(logs, name.replace(os.sep, "-") + ".xml")
         command = [python, "-m", "pytest", "-v", "-p", "no:cacheprovider", "--color=no", *more, file]
-        yield PythonJob(name, command, PYTHON_TIMEOUT, report)
+        yield PythonJob(name, command, PYTHON_TIMEOUT * factor, report)
 
 
 # ---- running ----
@@ -298,7 +299,7 @@ def arguments():
     parser.add_argument("--pytest-arg", action="append", default=[])
     parser.add_argument("--path", action="append", help="where Python tests are looked for (default: tests)")
     parser.add_argument("--wrapper", default="", help="runs each C program: 'valgrind -q', say")
-    parser.add_argument("--slow", type=float, default=1, help="factor on the time limits of C programs")
+    parser.add_argument("--slow", type=float, default=1, help="factor on all time limits")
     parser.add_argument("--logs", help="default: BUILD/logs")
     parser.add_argument("words", nargs="*")
     return parser.parse_args()
@@ -315,10 +316,11 @@ def main():
         jobs += c_jobs(meson, options.suite, options.wrapper.split(), options.slow)
     if options.only != "c":
         paths = options.path or [os.path.join(ROOT, "tests")]
-        jobs += python_jobs(options.python, paths, logs, options.pytest_arg)
+        jobs += python_jobs(options.python, paths, logs, options.pytest_arg, options.slow)
     if options.words:
         jobs = [job for job in jobs if any(word in job.name for word in options.words)]
     environment = test_environment(options.build, options.python)
+    environment["ZCT_TEST_PATIENCE"] = str(max(1, math.ceil(options.slow)))  # of the watchdogs inside the tests
     width = max([len(job.name) for job in jobs], default=0)
 
     def one(job):

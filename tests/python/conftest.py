@@ -3,6 +3,7 @@ own directory in shared memory, removed whatever happens, and each process has a
 
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -22,7 +23,7 @@ for _name in ("ZCT_STORE", "ZCT_LOG", "ZCT_NUMPY_ALLOCATOR"):
 
 import zero_copy_tensor_ipc as zct  # noqa: E402
 
-TIMEOUT = 120  # of any one child: a watchdog, no measurement
+TIMEOUT = 300  # of any one child: a watchdog, no measurement
 
 
 def pytest_configure(config):
@@ -34,6 +35,14 @@ def pytest_configure(config):
 def _clean_up():
     yield
     shutil.rmtree(_ROOT, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def sanitizer():
+    """The sanitizer that this process runs under, if any: "address" or "thread"."""
+    with open("/proc/self/maps") as maps:
+        found = re.search(r"/lib([at])san\.so", maps.read())
+    return {"a": "address", "t": "thread"}[found.group(1)] if found else None
 
 
 @pytest.fixture

@@ -1,10 +1,9 @@
-"""Forks, threads, kills, exits, interpreters, log."""
+"""Forks, kills, exits, interpreters, log."""
 
 import logging
 import os
 import subprocess
 import sys
-import threading
 import time
 
 import numpy as np
@@ -97,80 +96,6 @@ threading.Thread(target=work).start()""",
 def test_interpreter_exit_is_silent(python, kind):
     code = "import numpy as np\nimport zero_copy_tensor_ipc as zct\nt = zct.create_shared_tensor('x', np.arange(10000))\n"
     python(code + EXITS[kind], env={"PYTHONDEVMODE": "1", "PYTHONWARNINGS": "ignore"})
-
-
-def test_threads(store):
-    t = store.create("x", np.zeros(100))
-    failures = []
-
-    def work(n):
-        try:
-            for i in range(300):
-                a = store.attach("x", mode=("r", "r+", "c")[i % 3] if i % 20 == 0 else None)
-                b = store.create("w%d" % n, np.full(100, i), exists="replace")
-                assert b[0] == i and a.shape == (100,)
-                del a, b
-                store.list()
-        except BaseException as e:
-            failures.append(e)
-
-    threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == [] and t.holders == 1 and store.check() == []
-
-
-def test_one_store_object_closed_under_another_thread(directory):
-    for _ in range(10):
-        s = zct.Store("c", directory=directory, capacity=1 << 20)
-
-        def work(s=s):
-            try:
-                while True:
-                    s.create("x", np.zeros(10), exists="replace")
-            except zct.ClosedError:
-                pass
-
-        thread = threading.Thread(target=work)
-        thread.start()
-        s.close()
-        thread.join(60)
-        assert not thread.is_alive()
-
-
-def test_fork_with_busy_threads(store):
-    stop = threading.Event()
-
-    def work(n):
-        while not stop.is_set():
-            t = store.create("w%d" % n, np.full(50, n), exists="replace")
-            del t
-
-    threads = [threading.Thread(target=work, args=(n,)) for n in range(2)]
-    for thread in threads:
-        thread.start()
-    try:
-        for i in range(20):
-            pid = os.fork()
-            if pid == 0:
-                code = 1
-                try:
-                    import signal
-
-                    signal.alarm(60)
-                    t = store.create("child", np.full(10, i), exists="replace")
-                    code = 0 if t[0] == i else 2
-                finally:
-                    os._exit(code)
-            assert os.waitpid(pid, 0)[1] == 0
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
-    store.gc()
-    assert store.check() == [] and store.stats().members == 1
 
 
 SECOND = """
