@@ -36,7 +36,7 @@ class Zct:
         self.actors = []
 
     def __call__(self, *arguments, code=0, **options):
-        options = {"capture_output": True, "text": True, "timeout": 60, "env": self.env, **options}
+        options = {"capture_output": True, "text": True, "timeout": 300, "env": self.env, **options}
         done = subprocess.run([self.path, *arguments], **options)
         assert code is None or done.returncode == code, (arguments, done.returncode, done.stdout, done.stderr)
         return done

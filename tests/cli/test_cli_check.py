@@ -93,4 +93,4 @@ def test_repair_rebuilds_what_is_derived(zct):
 
 
 def zct_code(zct, *arguments):
-    return subprocess.run([zct.path, *arguments], env=zct.env, capture_output=True, timeout=60).returncode
+    return subprocess.run([zct.path, *arguments], env=zct.env, capture_output=True, timeout=300).returncode

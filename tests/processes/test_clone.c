@@ -129,7 +129,7 @@ static void raw_child_outlives_its_parent(void)
         OK(test_create(s, NULL, SIZE, 1, NULL, &a));
         pid_t child = raw_clone();
         if (child == 0) {
-            alarm(60);
+            alarm((unsigned)test_patience(60));
             for (;;)
                 pause();
         }

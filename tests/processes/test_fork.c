@@ -73,7 +73,7 @@ static void parent_is_killed(void)
         OK(test_create(s, NULL, SIZE, 1, NULL, &a));
         pid_t child = fork();
         if (child == 0) {
-            alarm(60);
+            alarm((unsigned)test_patience(60));
             test_await(word, 1);
             CHECK(test_is_pattern(zct_tensor_view(a)->data, SIZE, 1));
             test_nap(1000000);

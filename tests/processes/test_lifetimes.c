@@ -50,7 +50,7 @@ static int fork_and_stay(long unused)
     (void)unused;
     pid_t pid = fork();
     if (pid == 0) {
-        alarm(60);
+        alarm((unsigned)test_patience(60));
         for (;;)
             pause();
     }

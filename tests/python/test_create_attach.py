@@ -205,8 +205,8 @@ def test_timeout_none_can_be_interrupted(store):
 
     old = signal.signal(signal.SIGALRM, on_alarm)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.3)
         with pytest.raises(KeyboardInterrupt):
+            signal.setitimer(signal.ITIMER_REAL, 0.3)
             store.attach("never", timeout=None)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

@@ -1,6 +1,7 @@
 """Lifetimes: names end as they were told to, bytes when the last array over them is gone."""
 
 import gc
+import time
 
 import numpy as np
 import pytest
@@ -163,9 +164,9 @@ def test_killed_in_the_middle_of_work_leaves_a_sound_store(store, peer):
                     zct.unlink_shared_tensor("w%d" % (i % 7), missing_ok=True)
             """
         )
-        import time
-
-        time.sleep(0.3 + 0.05 * i)
+        while not store.list():
+            time.sleep(0.01)
+        time.sleep(0.05 * i)
         p.kill()
         store.gc()
         assert store.check() == []

@@ -162,9 +162,11 @@ void test_nap(int64_t ns)
     }
 }
 
+int test_patience(int seconds) { return seconds * (int)test_env("ZCT_TEST_PATIENCE", 1); }
+
 void test_await(const volatile uint32_t *word, uint32_t value)
 {
-    int64_t limit = test_now() + 30 * 1000000000ll;
+    int64_t limit = test_now() + test_patience(60) * 1000000000ll;
     for (unsigned i = 0; __atomic_load_n(word, __ATOMIC_ACQUIRE) != value; i++) {
         if (test_now() > limit) {
             test_fail(__FILE__, __LINE__, "nobody came to a rendezvous (%u, not %u)", *word, value);
@@ -281,7 +283,7 @@ static int watch(pid_t pid, int seconds, bool *late)
 static int run_one(const struct test *t)
 {
     bool late;
-    int seconds = (t->seconds ? t->seconds : 60) * (int)test_env("ZCT_TEST_PATIENCE", 1);
+    int seconds = test_patience(t->seconds ? t->seconds : 120);
     memset(board, 0, sizeof *board);
     make_directory();
     pid_t pid = test_fork();

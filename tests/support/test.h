@@ -21,7 +21,7 @@
 struct test {
     const char *name;
     void (*run)(void);
-    int seconds;      /* the watchdog's, 0: 60 */
+    int seconds;      /* the watchdog's, 0: 120 */
     bool may_leave;   /* files may be left in the directory */
 };
 
@@ -33,6 +33,29 @@ int test_main(const struct test *tests, size_t count, int argc, char **argv);
         static const struct test tests[] = {__VA_ARGS__};                                                              \
         return test_main(tests, sizeof tests / sizeof *tests, argc, argv);                                             \
     }
+
+/* ---- what this program was built with ---- */
+
+#if defined(__SANITIZE_ADDRESS__)
+#define TEST_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define TEST_ASAN 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define TEST_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define TEST_TSAN 1
+#endif
+#endif
+#ifndef TEST_ASAN
+#define TEST_ASAN 0 /* its allocator may be locked in a child that is forked beside threads */
+#endif
+#ifndef TEST_TSAN
+#define TEST_TSAN 0
+#endif
 
 /* ---- checks: from the body, its threads and all processes it forks. CHECK goes on after a failure, REQUIRE ends the process. */
 
@@ -76,9 +99,10 @@ void test_nap(int64_t ns);
 int64_t test_now(void);          /* CLOCK_MONOTONIC, ns */
 /* Zeroed memory that this process shares with those it forks. */
 void *test_shared(size_t bytes);
-/* Two-process rendezvous over a word of test_shared memory: wait (at most 30 s, then the process gives up) until it is value. */
+/* Two-process rendezvous over a word of test_shared memory: wait (at most 60 s, then the process gives up) until it is value. */
 void test_await(const volatile uint32_t *word, uint32_t value);
 void test_set(volatile uint32_t *word, uint32_t value);
+int test_patience(int seconds);  /* a watchdog's time, on a machine as slow as ZCT_TEST_PATIENCE (a factor) says */
 bool test_quick(void);           /* TEST_QUICK=1: short loops, please */
 long test_env(const char *name, long otherwise);
 uint64_t test_random(uint64_t *state); /* splitmix64 */

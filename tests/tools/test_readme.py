@@ -44,7 +44,7 @@ def environment(tmp_path_factory):
 
 def run(command, environment, **more):
     done = subprocess.run(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120, cwd=ROOT, **more
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300, cwd=ROOT, **more
     )
     assert done.returncode == 0, done.stdout.decode()
     return done.stdout.decode()

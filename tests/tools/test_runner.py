@@ -34,7 +34,7 @@ def run(tmp_path):
         (information / "intro-tests.json").write_text(json.dumps(tests))
         command = [sys.executable, os.path.join(ROOT, "tools", "run_tests.py"), "--only", "c"]
         command += ["--meson", str(tmp_path / "meson"), "--logs", str(tmp_path / "logs"), *arguments]
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
         return done.returncode, done.stdout.decode().splitlines()
 
     return run_scripts
