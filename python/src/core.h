@@ -158,6 +158,7 @@ PyObject *zpy_wait_any(PyObject *self, PyObject *const *args, Py_ssize_t nargs, 
 PyObject *zpy_bell(PyObject *self, PyObject *store);
 PyObject *zpy_bell_wait(PyObject *self, PyObject *args);
 PyObject *zpy_bell_ring(PyObject *self, PyObject *store);
+PyObject *zpy_store_identity(PyObject *self, PyObject *store);
 PyObject *zpy_listen(PyObject *self, PyObject *args);
 
 /* ---- stores.c, store.c, store_calls.c ------------------------------------------------------------------------------ */

@@ -158,6 +158,11 @@
     "for ever. Ctrl-C works.\n\n"                                                                                  \
     "Raises TimeoutError, TensorReplacedError (attach again), TensorNotFoundError (unlinked), ClosedError.\n\n"    \
     ">>> t = zeros(3)\n>>> t.commit()\n1\n>>> t.wait(newer_than=0)\n1\n"
+#define DOC_TENSOR_WAIT_ASYNC                                                                                        \
+    "wait_async($self, newer_than=None, timeout=None)\n--\n\nawait a newer version in the running event loop; as wait().\n\n" \
+    "Nothing polls: one thread of the process sleeps for all of them. The wait can be cancelled.\n\n"               \
+    ">>> import asyncio\n>>> t = zeros(3)\n>>> async def both():\n...     waiting = asyncio.ensure_future(t.wait_async(0))\n" \
+    "...     await asyncio.sleep(0)\n...     t.commit()\n...     return await waiting\n>>> asyncio.run(both())\n1\n"
 #define DOC_WAIT_ANY                                                                                                 \
     "wait_any($module, tensors, newer_than=None, timeout=None)\n--\n\n"                                              \
     "Sleep until one of several tensors of one store has a newer version; returns its index.\n\n"                  \

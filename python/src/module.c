@@ -18,6 +18,7 @@ static PyMethodDef functions[] = {
     {"full", ZPY_FAST(zpy_full), FAST, DOC_FULL},
     {"empty_like", ZPY_FAST(zpy_empty_like), FAST, DOC_EMPTY_LIKE},
     {"wait_any", ZPY_FAST(zpy_wait_any), FAST, DOC_WAIT_ANY},
+    {"_store_identity", zpy_store_identity, METH_O, "A number for this process's membership in a store."},
     {"_bell", zpy_bell, METH_O, "This process's doorbell in a store, as _bell_wait() wants it."},
     {"_bell_wait", zpy_bell_wait, METH_VARARGS, "Sleep until the doorbell rings, a second at most."},
     {"_bell_ring", zpy_bell_ring, METH_O, "Ring this process's own doorbell."},

@@ -90,9 +90,12 @@ static PyObject *tensor_wait(PyObject *self, PyObject *const *args, Py_ssize_t n
     return version;
 }
 
+static PyObject *tensor_wait_async(PyObject *self, PyObject *args, PyObject *kwargs);
+
 PyMethodDef zpy_tensor_version_methods[] = {
     {"commit", tensor_commit, METH_NOARGS, DOC_TENSOR_COMMIT},
     {"wait", ZPY_FAST(tensor_wait), METH_FASTCALL | METH_KEYWORDS, DOC_TENSOR_WAIT},
+    {"wait_async", ZPY_FAST(tensor_wait_async), METH_VARARGS | METH_KEYWORDS, DOC_TENSOR_WAIT_ASYNC},
     {NULL}};
 
 /* ---- many ---- */
@@ -167,7 +170,36 @@ PyObject *zpy_wait_any(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssiz
     return result;
 }
 
-/* ---- for the thread that sleeps for event loops: the package's _async.py ---- */
+/* ---- in an event loop: the package's _async.py, and what its thread sleeps by ---- */
+
+static PyObject *tensor_wait_async(PyObject *self, PyObject *args, PyObject *kwargs) {
+    PyObject *module = PyImport_ImportModule("zero_copy_tensor_ipc._async"); /* not before: asyncio is slow to import */
+    PyObject *function = module ? PyObject_GetAttrString(module, "wait_async") : NULL;
+    PyObject *all = function ? PyTuple_New(PyTuple_GET_SIZE(args) + 1) : NULL, *coroutine = NULL;
+    if (all) {
+        Py_INCREF(self);
+        PyTuple_SET_ITEM(all, 0, self);
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args); i++) {
+            Py_INCREF(PyTuple_GET_ITEM(args, i));
+            PyTuple_SET_ITEM(all, i + 1, PyTuple_GET_ITEM(args, i));
+        }
+        coroutine = PyObject_Call(function, all, kwargs);
+    }
+    Py_XDECREF(all);
+    Py_XDECREF(function);
+    Py_XDECREF(module);
+    return coroutine;
+}
+
+/* _store_identity(store) -> a number: the same for all Store objects of one membership, while one of them is open. */
+PyObject *zpy_store_identity(PyObject *Py_UNUSED(self), PyObject *store) {
+    zpy_use use;
+    if (zpy_use_begin(store, &use) < 0)
+        return NULL;
+    PyObject *identity = PyLong_FromVoidPtr(use.store);
+    zpy_use_end(&use);
+    return identity;
+}
 
 /* _bell(store) -> what bell_wait wants. */
 PyObject *zpy_bell(PyObject *Py_UNUSED(self), PyObject *store) {
@@ -214,10 +246,10 @@ PyObject *zpy_bell_ring(PyObject *Py_UNUSED(self), PyObject *store) {
 
 /* _listen(tensor, newer_than) -> the version if it is newer, else None: the bell will ring. */
 PyObject *zpy_listen(PyObject *Py_UNUSED(self), PyObject *args) {
-    PyObject *tensor;
-    unsigned long long newer_than;
-    uint64_t version = 0;
-    if (!PyArg_ParseTuple(args, "O!K:_listen", zpy.tensor_type, &tensor, &newer_than))
+    PyObject *tensor, *newer_than_arg;
+    uint64_t newer_than, version = 0;
+    if (!PyArg_ParseTuple(args, "O!O:_listen", zpy.tensor_type, &tensor, &newer_than_arg) ||
+        to_version(newer_than_arg, &newer_than) < 0)
         return NULL;
     zpy_hold *hold = zpy_open_hold(tensor, "wait_async");
     if (!hold)

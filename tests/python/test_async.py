@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import zero_copy_tensor_ipc as zct
-from zero_copy_tensor_ipc import _async
+from zero_copy_tensor_ipc import _watch
 
 
 def run(coroutine):
@@ -23,9 +23,9 @@ def no_thread_stays():
     """A watch ends with its last waiter."""
     yield
     gc.collect()
-    for watch in list(_async._watches.values()):
+    for watch in list(_watch.watches.values()):
         watch.thread.join(60)
-    assert [t.name for t in threading.enumerate() if "attach_async" in t.name] == []
+    assert [t.name for t in threading.enumerate() if t.name.startswith("zct ")] == []
 
 
 async def soon(condition):
@@ -36,8 +36,8 @@ async def soon(condition):
 async def waiting(store, name="x", **arguments):
     """A task that waits for the name, and does so already."""
     task = asyncio.ensure_future(zct.attach_async(name, store=store, **arguments))
-    n = sum(len(w.waiters) for w in _async._watches.values())
-    await soon(lambda: sum(len(w.waiters) for w in _async._watches.values()) == n + 1 or task.done())
+    n = sum(len(w.waiters) for w in _watch.watches.values())
+    await soon(lambda: sum(len(w.waiters) for w in _watch.watches.values()) == n + 1 or task.done())
     return task
 
 
@@ -48,7 +48,7 @@ def test_it_is_there(store):
     x = store.create("x", np.arange(3.0))
     t = run(zct.attach_async("x", (3,), np.float64, mode="r", store=store))
     assert type(t) is zct.SharedTensor and t.tolist() == x.tolist() and t.mode == "r"
-    assert _async._watches == {}
+    assert _watch.watches == {}
 
 
 def test_it_comes(store, peer):
@@ -94,7 +94,7 @@ def test_the_loop_goes_on_and_nothing_polls(store):
     async def main():
         looks = []
         task = await waiting(store)
-        (watch,) = _async._watches.values()
+        (watch,) = _watch.watches.values()
         (waiter,) = watch.waiters
         look = waiter.look
         waiter.look = lambda: looks.append(1) or look()
@@ -178,7 +178,7 @@ def test_cancelled_when_it_came_already(store):
     async def main():
         task = await waiting(store)
         x = store.create("x", np.zeros(3), lifetime="last")
-        (watch,) = list(_async._watches.values()) or (None,)
+        (watch,) = list(_watch.watches.values()) or (None,)
         if watch:
             watch.thread.join(30)  # it has handed it over; the loop has not run since
         task.cancel()
@@ -218,7 +218,7 @@ def test_loops_in_threads(store):
     threads = [threading.Thread(target=loop, args=(i,)) for i in range(6)]
     for t in threads:
         t.start()
-    while sum(len(w.waiters) for w in list(_async._watches.values())) < 6:
+    while sum(len(w.waiters) for w in list(_watch.watches.values())) < 6:
         time.sleep(0.001)
     store.create("x", np.full(3, 5))
     for t in threads:
@@ -244,9 +244,9 @@ def test_a_name_that_comes_at_any_moment(store):
 def test_the_loop_is_closed_meanwhile(store, recwarn):
     loop = asyncio.new_event_loop()
     task = loop.create_task(zct.attach_async("x", store=store))
-    while not _async._watches:
+    while not _watch.watches:
         loop.run_until_complete(asyncio.sleep(0))
-    (watch,) = _async._watches.values()
+    (watch,) = _watch.watches.values()
     task.cancel()  # never served: its loop does not run again
     loop.close()
     store.create("x", np.zeros(3))
@@ -294,7 +294,7 @@ def test_after_a_fork(store):
             status = 1
             try:
                 signal.alarm(60)
-                assert _async._watches == {}
+                assert _watch.watches == {}
                 asyncio._set_running_loop(None)
                 loop = asyncio.new_event_loop()
                 child = loop.create_task(zct.attach_async("c", store=store))
@@ -325,8 +325,8 @@ def test_exit_while_waiting_is_silent_and_in_order(python, directory):
             except RuntimeError:
                 pass
         threading.Thread(target=loop, daemon=True).start()
-        from zero_copy_tensor_ipc import _async
-        while not any(w.waiters for w in list(_async._watches.values())):
+        from zero_copy_tensor_ipc import _watch
+        while not any(w.waiters for w in list(_watch.watches.values())):
             pass
     """
     assert python(code) == ""

@@ -1,6 +1,8 @@
 """Versions: counting completed writes, waiting for one tensor or for many."""
 
+import asyncio
 import errno
+import gc
 import os
 import signal
 import threading
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 
 import zero_copy_tensor_ipc as zct
+from zero_copy_tensor_ipc import _watch
 
 
 def test_counting(store):
@@ -183,3 +186,127 @@ def test_a_signal_ends_a_wait(store, which):
         done.set()
         thread.join()
         signal.signal(signal.SIGUSR1, before)
+
+
+# ---- in an event loop ----
+
+
+def run(coroutine):
+    return asyncio.run(asyncio.wait_for(coroutine, 60))
+
+
+@pytest.fixture
+def no_thread_stays():
+    yield
+    gc.collect()
+    for watch in list(_watch.watches.values()):
+        watch.thread.join(60)
+    assert [t.name for t in threading.enumerate() if t.name.startswith("zct ")] == []
+
+
+async def sleeping(coroutine):
+    """A task that waits, and whose watch knows it."""
+    before = sum(len(w.waiters) for w in _watch.watches.values())
+    task = asyncio.ensure_future(coroutine)
+    while sum(len(w.waiters) for w in _watch.watches.values()) == before and not task.done():
+        await asyncio.sleep(0.001)
+    return task
+
+
+def test_async_wait(store, peer, no_thread_stays):
+    p = peer()
+    t = store.create("x", np.zeros(3))
+    p.do("t = zct.attach_shared_tensor('x')")
+
+    async def main():
+        assert await t.wait_async(0, timeout=60) if t.commit() else False
+        task = await sleeping(t.wait_async(1))
+        assert not task.done()
+        p.do("t.commit()")
+        assert await task == 2
+        task = await sleeping(t.wait_async())  # from here on
+        p.do("t.commit()")
+        assert await task == 3
+
+    run(main())
+
+
+def test_async_many_tensors_and_one_thread(store, peer, no_thread_stays):
+    p = peer()
+    tensors = [store.create("m%d" % i, np.zeros(2)) for i in range(50)]
+    p.do("ts = [zct.attach_shared_tensor('m%d' % i) for i in range(50)]")
+
+    async def main():
+        tasks = [await sleeping(t.wait_async(0)) for t in tensors for _ in range(2)]
+        assert sum(t.name == "zct wait_async" for t in threading.enumerate()) == 1
+        p.do("[t.commit() for t in reversed(ts)]")
+        assert await asyncio.gather(*tasks) == [1] * 100
+
+    run(main())
+
+
+def test_async_how_it_ends(store, no_thread_stays):
+    t = store.create("x", np.zeros(3))
+
+    async def main():
+        with pytest.raises(TimeoutError, match="'x'"):
+            await t.wait_async(0, timeout=0.01)
+        with pytest.raises(TimeoutError):
+            await t.wait_async(0, timeout=0)
+        task, other = await sleeping(t.wait_async(0)), await sleeping(t.wait_async(0))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        new = store.create("x", np.zeros(3), exists="replace")
+        with pytest.raises(zct.TensorReplacedError, match="'x'"):
+            await other
+        task = await sleeping(new.wait_async(0))
+        store.unlink("x")
+        with pytest.raises(zct.TensorNotFoundError, match="unlinked"):
+            await task
+        with pytest.raises((ValueError, TypeError)):
+            await new.wait_async(-1)
+        with pytest.raises(ValueError):
+            await new.wait_async(0, timeout=-1)
+        new.close()
+        with pytest.raises(zct.ClosedError):
+            await new.wait_async(0)
+
+    run(main())
+
+
+def test_async_in_two_loops(store, no_thread_stays):
+    t = store.create("x", np.zeros(3))
+    got = []
+
+    def loop():
+        got.append(run(t.wait_async(0)))
+
+    threads = [threading.Thread(target=loop) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    while sum(len(w.waiters) for w in list(_watch.watches.values())) < 2:
+        pass
+    t.commit()
+    for thread in threads:
+        thread.join(60)
+    assert got == [1, 1]
+
+
+def test_async_and_the_end_of_the_program(python):
+    assert (
+        python("""
+        import asyncio, threading
+        import numpy as np
+        import zero_copy_tensor_ipc as zct
+        t = zct.create_shared_tensor("x", np.zeros(3), lifetime="last")
+        def loop():
+            asyncio.run(t.wait_async(0))
+        threading.Thread(target=loop, daemon=True).start()
+        from zero_copy_tensor_ipc import _watch
+        while not any(w.waiters for w in list(_watch.watches.values())):
+            pass
+        print("over")
+        """)
+        == "over\n"
+    )
