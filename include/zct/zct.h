@@ -142,7 +142,7 @@ typedef struct zct_dtype {
     uint16_t block_bytes;
     uint32_t multiplier;   /* of a datetime unit: 25 in M8[25s]; else 0 */
     uint32_t spare;
-    char name[32];         /* ASCII, NUL padded: "float32", "datetime64[25s]", "struct" */
+    char name[32];         /* ASCII, NUL padded: "float32", "datetime64[25s]", "struct{x:f4}" */
 } zct_dtype;
 
 enum zct_order {

@@ -45,44 +45,48 @@ static bool shape_agrees(const zct_view *view, const zpy_shape *shape) {
     return true;
 }
 
-/* 0 if the tensor is what the caller expects, else -1 with a ValueError that has both sides. */
-static int expect(zct_tensor *tensor, PyObject *shape_arg, PyObject *dtype_arg, const char *name, const char *store) {
+/* ValueError for a dtype that zct.h cannot print, with both sides as NumPy prints them. */
+static void raise_dtypes(zct_tensor *tensor, PyArray_Descr *stored, PyArray_Descr *wanted, const char *name) {
+    const char *store = zct_store_name(zct_tensor_store(tensor));
+    PyObject *text = PyUnicode_FromFormat("tensor '%s' in store '%s' has %R, not %R as asked; leave dtype out to take what "
+                                          "is there", name, store, (PyObject *)stored, (PyObject *)wanted);
+    const char *sentence = text ? PyUnicode_AsUTF8(text) : NULL;
+    if (sentence)
+        zpy_raise_sentence(ZCT_EMISMATCH, sentence, name, store);
+    Py_XDECREF(text);
+}
+
+int zpy_expect(zct_tensor *tensor, PyArray_Descr *wanted, const zpy_shape *shape, const char *name) {
     const zct_view *view = zct_tensor_view(tensor);
-    zpy_shape shape = {.nd = -1};
-    PyArray_Descr *wanted = NULL, *stored = NULL;
-    bool agrees = true;
-    int rc = -1;
-    if (shape_arg != Py_None && shape_arg) {
-        if (zpy_to_shape(shape_arg, &shape) < 0)
-            return -1;
-        agrees = shape_agrees(view, &shape);
-    }
-    if (zpy_to_descr(dtype_arg, NULL, &wanted) < 0)
+    PyArray_Descr *stored = wanted ? zpy_descr_of_tensor(tensor) : NULL;
+    if (wanted && !stored)
         return -1;
-    if (wanted) {
-        stored = zpy_descr_from_dtype(&view->dtype);
-        if (!stored)
-            goto done;
-        agrees = agrees && (stored == wanted || PyArray_EquivTypes(stored, wanted));
-    }
-    if (agrees) {
-        rc = 0;
-        goto done;
-    }
+    bool same_dtype = !wanted || zpy_same_dtype(stored, wanted);
     zct_dtype dtype;
-    if (wanted && zpy_dtype_from_descr(wanted, &dtype) < 0) {
+    PyObject *blob = NULL;
+    int rc = 0;
+    if (!same_dtype && (view->dtype.code == ZCT_STRUCT || zpy_dtype_from_descr(wanted, &dtype, &blob) < 0 || blob)) {
         PyErr_Clear();
-        PyErr_Format(PyExc_ValueError, "tensor '%s' has dtype %R, not %R", name, (PyObject *)stored, (PyObject *)wanted);
-        goto done;
+        raise_dtypes(tensor, stored, wanted, name);
+        rc = -1;
+    } else if (!same_dtype || (shape && !shape_agrees(view, shape))) {
+        rc = zct_expect(tensor, same_dtype ? NULL : &dtype, shape ? shape->nd : -1, shape ? (const int64_t *)shape->dims : NULL);
+        if (rc < 0)
+            zpy_raise(rc, name, zct_store_name(zct_tensor_store(tensor)));
     }
-    int code = zct_expect(tensor, wanted ? &dtype : NULL, shape.nd, shape.nd >= 0 ? (const int64_t *)shape.dims : NULL);
-    if (code < 0)
-        zpy_raise(code, name, store);
-    else
-        rc = 0;
-done:
-    Py_XDECREF(wanted);
+    Py_XDECREF(blob);
     Py_XDECREF(stored);
+    return rc < 0 ? -1 : 0;
+}
+
+static int expect_arguments(zct_tensor *tensor, PyObject *shape_arg, PyObject *dtype_arg, const char *name) {
+    zpy_shape shape;
+    PyArray_Descr *wanted = NULL;
+    bool has_shape = shape_arg && shape_arg != Py_None;
+    if ((has_shape && zpy_to_shape(shape_arg, &shape) < 0) || zpy_to_descr(dtype_arg, NULL, &wanted) < 0)
+        return -1;
+    int rc = zpy_expect(tensor, wanted, has_shape ? &shape : NULL, name);
+    Py_XDECREF(wanted);
     return rc;
 }
 
@@ -122,8 +126,7 @@ PyObject *zpy_attach_in(PyObject *store, PyObject *name_arg, PyObject *shape, Py
     if (rc < 0)
         return NULL;
 attached:
-    if ((shape || dtype) &&
-        expect(tensor, shape, dtype, name, zct_store_name(zct_tensor_store(tensor))) < 0) {
+    if ((shape || dtype) && expect_arguments(tensor, shape, dtype, name) < 0) {
         zct_release(tensor);
         return NULL;
     }

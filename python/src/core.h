@@ -31,10 +31,20 @@
 #endif
 #include <numpy/arrayobject.h>
 
+#include <float.h>
 #include <stdbool.h>
 #include <zct/zct.h>
 
 _Static_assert(sizeof(npy_intp) == sizeof(int64_t), "shapes are handed over as they are");
+
+#if NPY_ABI_VERSION < 0x02000000 /* NumPy 1 headers */
+#define PyDataType_ELSIZE(d) ((d)->elsize)
+#define PyDataType_C_METADATA(d) ((d)->c_metadata)
+#define PyDataType_NAMES(d) ((d)->names)
+#define PyDataType_FIELDS(d) ((d)->fields)
+#define PyDataType_SUBARRAY(d) ((d)->subarray)
+#define PyDataType_FLAGS(d) ((npy_uint64)(unsigned char)(d)->flags)
+#endif
 
 #if PY_VERSION_HEX < 0x03090000
 #define Py_SET_TYPE(object, type) (Py_TYPE(object) = (type))
@@ -108,14 +118,35 @@ void zpy_log(int level, const char *message);
 
 /* ---- dtype.c --------------------------------------------------------------------------------------------- */
 
-/* Describe a NumPy dtype; -1 with TypeError for what cannot be shared. */
-int zpy_dtype_from_descr(PyArray_Descr *descr, zct_dtype *ret_dtype);
-/* New reference to the NumPy dtype for a stored one; NULL with TypeError for what NumPy does not have. */
-PyArray_Descr *zpy_descr_from_dtype(const zct_dtype *dtype);
+/* The format of this platform's long double, as dtypes' names and descriptors say it. */
+#if LDBL_MANT_DIG == 64
+#define ZPY_LONGDOUBLE "x87"
+#elif LDBL_MANT_DIG == 113
+#define ZPY_LONGDOUBLE "binary128"
+#elif LDBL_MANT_DIG == 106
+#define ZPY_LONGDOUBLE "double-double"
+#else
+#define ZPY_LONGDOUBLE "binary64"
+#endif
+
+/* Describe a NumPy dtype; -1 with TypeError for what cannot be shared. *ret_blob: NULL, or a structured one's descriptor
+ * as new bytes. */
+int zpy_dtype_from_descr(PyArray_Descr *descr, zct_dtype *ret_dtype, PyObject **ret_blob);
+/* New reference to the NumPy dtype of a tensor; NULL with TypeError for what NumPy does not have. */
+PyArray_Descr *zpy_descr_of_tensor(const zct_tensor *tensor);
+PyArray_Descr *zpy_descr_of_stat(zct_store *store, const zct_stat *stat);
 /* Bytes of an element, with the headers of any NumPy. */
 int64_t zpy_descr_size(PyArray_Descr *descr);
 /* A dtype argument; NULL and None give `fallback` (may be NULL). New reference in *ret_descr. */
 int zpy_to_descr(PyObject *obj, PyArray_Descr *fallback, PyArray_Descr **ret_descr);
+
+/* ---- structs.c: the same for structured ones, reached through dtype.c ------------------------------------------ */
+
+int zpy_struct_from_descr(PyArray_Descr *descr, zct_dtype *ret_dtype, PyObject **ret_blob);
+PyArray_Descr *zpy_struct_of_tensor(const zct_tensor *tensor);
+PyArray_Descr *zpy_struct_of_stat(zct_store *store, const zct_stat *stat);
+/* What == says, of any two; for structured ones in linear time, which NumPy's own is not before 1.23. */
+bool zpy_same_dtype(PyArray_Descr *a, PyArray_Descr *b);
 
 /* ---- hold.c ---------------------------------------------------------------------------------------------- */
 
@@ -216,12 +247,22 @@ typedef struct zpy_wish {
 } zpy_wish;
 
 int zpy_wish_parse(PyObject *name, PyObject *exists, PyObject *lifetime, PyObject *seal, zpy_wish *ret_wish);
-/* Fill a spec from a dtype and a shape; `strides` is read for ZCT_ORDER_STRIDED. -1 with an exception. */
-int zpy_spec_fill(zct_spec *spec, PyArray_Descr *descr, int nd, const npy_intp *shape, int order,
-                  const npy_intp *strides);
+/* A spec and what it borrows from. */
+typedef struct zpy_spec {
+    zct_spec zct;
+    PyArray_Descr *descr; /* borrowed */
+    PyObject *blob;       /* NULL, or the descriptor of a structured dtype */
+} zpy_spec;
+
+/* Fill a spec from a dtype and a shape, which it borrows as it does `strides`, read for ZCT_ORDER_STRIDED. -1 with an
+ * exception; zpy_spec_end in either case. */
+int zpy_spec_fill(zpy_spec *spec, PyArray_Descr *descr, int nd, const npy_intp *shape, int order, const npy_intp *strides);
+void zpy_spec_end(zpy_spec *spec);
+/* 0 if a tensor has this dtype and shape, where not NULL; else -1 with a ValueError that has both sides. */
+int zpy_expect(zct_tensor *tensor, PyArray_Descr *descr, const zpy_shape *shape, const char *name);
 /* exists="attach" where the bytes are made in a second step: 1 and *ret_tensor if the name is there, 0 if not,
  * -1 with an exception. */
-int zpy_join(zpy_use *use, const zpy_wish *wish, const zct_spec *spec, PyObject **ret_tensor);
+int zpy_join(zpy_use *use, const zpy_wish *wish, const zpy_spec *spec, PyObject **ret_tensor);
 /* Give the nameless tensor of `hold` a name and return a new SharedTensor for it, or NULL with an exception;
  * *ret_rc (may be NULL) tells why: then ENOTWHOLE and EEXISTS come back without an exception. */
 PyObject *zpy_publish(zpy_use *use, zpy_hold *hold, const zpy_wish *wish, int *ret_rc);

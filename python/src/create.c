@@ -44,9 +44,6 @@ static int parse_data(PyObject *data, PyObject *dtype, create_job *job) {
     }
     if (zpy_to_descr(dtype, PyArray_DESCR(job->array), &job->descr) < 0)
         return -1;
-    zct_dtype known;
-    if (zpy_dtype_from_descr(job->descr, &known) < 0)
-        return -1;
     if (zpy_descr_size(job->descr) == 0 && job->descr != PyArray_DESCR(job->array)) { /* "S": as long as it takes */
         Py_INCREF(job->descr);
         PyObject *sized = PyArray_FromAny((PyObject *)job->array, job->descr, 0, 0, NPY_ARRAY_FORCECAST, NULL);
@@ -56,7 +53,7 @@ static int parse_data(PyObject *data, PyObject *dtype, create_job *job) {
         Py_INCREF(PyArray_DESCR(job->array));
         Py_SETREF(job->descr, PyArray_DESCR(job->array));
     }
-    job->same_dtype = job->descr == PyArray_DESCR(job->array) || PyArray_EquivTypes(job->descr, PyArray_DESCR(job->array));
+    job->same_dtype = zpy_same_dtype(job->descr, PyArray_DESCR(job->array));
     return 0;
 }
 
@@ -102,17 +99,24 @@ PyObject *zpy_publish(zpy_use *use, zpy_hold *hold, const zpy_wish *wish, int *r
     return result;
 }
 
-int zpy_join(zpy_use *use, const zpy_wish *wish, const zct_spec *spec, PyObject **ret_tensor) {
+int zpy_join(zpy_use *use, const zpy_wish *wish, const zpy_spec *spec, PyObject **ret_tensor) {
     if (!wish->name || wish->options.exists != ZCT_EXISTS_ATTACH)
         return 0;
     zct_tensor *tensor = NULL;
-    int rc = zct_attach(use->store, wish->name, ZCT_MODE_DEFAULT, 0, &tensor);
+    int rc;
+    do {
+        rc = zct_attach(use->store, wish->name, ZCT_MODE_DEFAULT, 0, &tensor);
+    } while (zpy_use_again(use, rc));
     if (rc == -ZCT_ENOTFOUND)
         return 0;
-    if (rc >= 0)
-        rc = zct_expect(tensor, &spec->dtype, spec->ndim, spec->shape);
     if (rc < 0) {
         zpy_use_raise(use, rc, wish->name);
+        return -1;
+    }
+    zpy_shape shape = {.nd = spec->zct.ndim};
+    for (int i = 0; i < shape.nd; i++)
+        shape.dims[i] = spec->zct.shape[i];
+    if (zpy_expect(tensor, spec->descr, &shape, wish->name) < 0) {
         zct_release(tensor);
         return -1;
     }
@@ -155,7 +159,7 @@ static PyObject *try_publish(create_job *job) {
     zct_store *owner = NULL;
     if (!zct_memory_owns(PyArray_DATA(job->array), &owner) || owner != job->use.store || !is_dense(job->array))
         return NULL;
-    zct_spec spec;
+    zpy_spec spec = {0};
     int order = PyArray_IS_C_CONTIGUOUS(job->array) ? ZCT_ORDER_C
                 : PyArray_IS_F_CONTIGUOUS(job->array) ? ZCT_ORDER_F : ZCT_ORDER_STRIDED;
     if (zpy_spec_fill(&spec, job->descr, PyArray_NDIM(job->array), PyArray_DIMS(job->array), order,
@@ -168,9 +172,10 @@ static PyObject *try_publish(create_job *job) {
     int rc;
     do {
         Py_BEGIN_ALLOW_THREADS
-        rc = zct_memory_publish(job->use.store, PyArray_DATA(job->array), &spec, job->wish.name, &options, &tensor);
+        rc = zct_memory_publish(job->use.store, PyArray_DATA(job->array), &spec.zct, job->wish.name, &options, &tensor);
         Py_END_ALLOW_THREADS
     } while (rc == -ZCT_EINTERRUPTED && PyErr_CheckSignals() == 0);
+    zpy_spec_end(&spec);
     if (rc >= 0)
         return zpy_tensor_new(tensor, true);
     if (rc != -ZCT_ENOTWHOLE && !(rc == -ZCT_EEXISTS && job->wish.options.exists == ZCT_EXISTS_ATTACH))
@@ -181,14 +186,14 @@ static PyObject *try_publish(create_job *job) {
 /* ---- copy ---------------------------------------------------------------------------------------------------------- */
 
 /* Another dtype: converted into an unnamed tensor, which then gets the name. */
-static PyObject *convert(create_job *job, zct_spec *spec) {
+static PyObject *convert(create_job *job, const zpy_spec *spec) {
     PyObject *result = NULL;
     zct_create_options nameless = {.size = sizeof nameless};
     zct_tensor *tensor = NULL;
     int rc;
     do {
         Py_BEGIN_ALLOW_THREADS
-        rc = zct_create(job->use.store, NULL, spec, NULL, NULL, &nameless, &tensor);
+        rc = zct_create(job->use.store, NULL, &spec->zct, NULL, NULL, &nameless, &tensor);
         Py_END_ALLOW_THREADS
     } while (rc == -ZCT_EINTERRUPTED && PyErr_CheckSignals() == 0);
     if (rc < 0)
@@ -200,14 +205,14 @@ static PyObject *convert(create_job *job, zct_spec *spec) {
     return result; /* NULL without an exception: somebody else was faster with exists="attach" */
 }
 
-static PyObject *copy(create_job *job, zct_spec *spec) {
+static PyObject *copy(create_job *job, const zpy_spec *spec) {
     if (!job->same_dtype)
         return convert(job, spec);
     zct_tensor *tensor = NULL;
     int rc;
     do {
         Py_BEGIN_ALLOW_THREADS
-        rc = zct_create(job->use.store, job->wish.name, spec, PyArray_DATA(job->array),
+        rc = zct_create(job->use.store, job->wish.name, &spec->zct, PyArray_DATA(job->array),
                         (const int64_t *)PyArray_STRIDES(job->array), &job->wish.options, &tensor);
         Py_END_ALLOW_THREADS
     } while (zpy_use_again(&job->use, rc) || (rc == -ZCT_EINTERRUPTED && PyErr_CheckSignals() == 0));
@@ -216,13 +221,10 @@ static PyObject *copy(create_job *job, zct_spec *spec) {
     return zpy_tensor_new(tensor, rc != ZCT_ATTACHED);
 }
 
-static PyObject *run(create_job *job) {
-    zct_spec spec;
-    if (zpy_spec_fill(&spec, job->descr, PyArray_NDIM(job->array), PyArray_DIMS(job->array), copy_order(job), NULL) < 0)
-        return NULL;
+static PyObject *run(create_job *job, const zpy_spec *spec) {
     for (int tries = 0; tries < 8; tries++) {
         PyObject *result = NULL;
-        if (zpy_join(&job->use, &job->wish, &spec, &result) != 0)
+        if (zpy_join(&job->use, &job->wish, spec, &result) != 0)
             return result;
         if (job->may_publish && ((result = try_publish(job)) || PyErr_Occurred()))
             return result;
@@ -231,7 +233,7 @@ static PyObject *run(create_job *job) {
                          "unnamed block of this store in the dtype and order asked for; leave copy=False out", job->wish.name);
             return NULL;
         }
-        if ((result = copy(job, &spec)) || PyErr_Occurred())
+        if ((result = copy(job, spec)) || PyErr_Occurred())
             return result;
     }
     return zpy_use_raise(&job->use, -ZCT_EEXISTS, job->wish.name);
@@ -240,15 +242,19 @@ static PyObject *run(create_job *job) {
 /* args: name, data, dtype, order, exists, copy, lifetime, seal */
 PyObject *zpy_create_in(PyObject *store, PyObject *const *args) {
     create_job job = {0};
+    zpy_spec spec = {0};
     PyObject *result = NULL;
     if (zpy_wish_parse(args[0], args[4], args[6], args[7], &job.wish) == 0 &&
         zpy_to_order(args[3], NPY_KEEPORDER, &job.order) == 0 && parse_copy(args[5], &job) == 0 &&
-        parse_data(args[1], args[2], &job) == 0 && zpy_use_begin(store, &job.use) == 0) {
+        parse_data(args[1], args[2], &job) == 0 &&
+        zpy_spec_fill(&spec, job.descr, PyArray_NDIM(job.array), PyArray_DIMS(job.array), copy_order(&job), NULL) == 0 &&
+        zpy_use_begin(store, &job.use) == 0) {
         int rc = zct_store_alive(job.use.store);
         if (rc == 0 || zpy_use_again(&job.use, rc) || !PyErr_Occurred())
-            result = run(&job);
+            result = run(&job, &spec);
         zpy_use_end(&job.use);
     }
+    zpy_spec_end(&spec);
     Py_XDECREF(job.array);
     Py_XDECREF(job.descr);
     return result;

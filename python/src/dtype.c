@@ -2,37 +2,20 @@
  *
  * The plain ones (bool to complex128) are the hot path: a table from (code, log2 of the size, byte order) to NumPy's
  * own descriptor objects. The rest (long double, datetime64, timedelta64, bytes, str, void) goes by the text that
- * NumPy itself parses, "<M8[25s]", through a small cache.
- *
- * Structured dtypes have code ZCT_STRUCT and their fields in the tensor's descriptor blob: their room is beside this
- * one, reached where from_descr says so.
+ * NumPy itself parses, "<M8[25s]", through a small cache. Structured dtypes have code ZCT_STRUCT and their fields in the
+ * tensor's descriptor blob: structs.c.
  */
 #include "core.h"
 
-#include <float.h>
 #include <string.h>
 
-#if NPY_ABI_VERSION < 0x02000000 /* NumPy 1 headers */
-#define PyDataType_ELSIZE(d) ((d)->elsize)
-#define PyDataType_C_METADATA(d) ((d)->c_metadata)
-#define PyDataType_HASFIELDS_(d) ((d)->names != NULL)
-#else
-#define PyDataType_HASFIELDS_(d) (PyDataType_NAMES(d) != NULL)
-#endif
-
-#if LDBL_MANT_DIG == 64
-#define LONGDOUBLE_NAME "longdouble:x87"
-#elif LDBL_MANT_DIG == 113
-#define LONGDOUBLE_NAME "longdouble:binary128"
-#elif LDBL_MANT_DIG == 106
-#define LONGDOUBLE_NAME "longdouble:double-double"
-#else
-#define LONGDOUBLE_NAME "longdouble:binary64"
-#endif
+#define LONGDOUBLE_NAME "longdouble:" ZPY_LONGDOUBLE
 
 static const char *const unit_text[14] = {"generic", "Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as"};
 static const NPY_DATETIMEUNIT unit_numpy[14] = {NPY_FR_GENERIC, NPY_FR_Y, NPY_FR_M, NPY_FR_W, NPY_FR_D, NPY_FR_h,
     NPY_FR_m, NPY_FR_s, NPY_FR_ms, NPY_FR_us, NPY_FR_ns, NPY_FR_ps, NPY_FR_fs, NPY_FR_as};
+
+#define STRINGDTYPE 2056 /* NPY_VSTRING, which older headers do not know */
 
 static bool host_is_big(void) { return NPY_BYTE_ORDER == NPY_BIG_ENDIAN; }
 
@@ -108,10 +91,14 @@ static int from_flexible(PyArray_Descr *descr, zct_dtype *d) {
     return 0;
 }
 
-int zpy_dtype_from_descr(PyArray_Descr *descr, zct_dtype *ret_dtype) {
+int zpy_dtype_from_descr(PyArray_Descr *descr, zct_dtype *ret_dtype, PyObject **ret_blob) {
+    *ret_blob = NULL;
     if (PyDataType_FLAGCHK(descr, NPY_ITEM_HASOBJECT) || descr->type_num == NPY_OBJECT)
-        return refuse(descr, "its elements are references to Python objects, which mean nothing in another process; "
-                             "convert the array first, for example with astype(float)");
+        return refuse(descr, descr->type_num == STRINGDTYPE
+                                 ? "its strings lie outside the array, in this process; convert the array first, for example "
+                                   "with astype('U')"
+                                 : "its elements are references to Python objects, which mean nothing in another process; "
+                                   "convert the array first, for example with astype(float)");
     size_t size = (size_t)PyDataType_ELSIZE(descr);
     zct_dtype d = {.lanes = 1, .itemsize = (uint32_t)size};
     bool swapped = descr->byteorder == '>' || (descr->byteorder == '=' && host_is_big());
@@ -119,8 +106,10 @@ int zpy_dtype_from_descr(PyArray_Descr *descr, zct_dtype *ret_dtype) {
     int rc;
     if (size > UINT32_MAX)
         rc = refuse(descr, "an element has 4 GiB or more");
-    else if (PyDataType_HASFIELDS_(descr))
-        rc = refuse(descr, "structured dtypes are not supported yet; share one tensor per field");
+    else if (PyDataType_NAMES(descr))
+        return zpy_struct_from_descr(descr, ret_dtype, ret_blob);
+    else if (PyDataType_SUBARRAY(descr))
+        rc = refuse(descr, "no array has a sub-array as its dtype; put its extents at the end of the shape");
     else if (descr->type_num >= NPY_USERDEF || descr->type_num < 0)
         rc = refuse(descr, "it is not one of NumPy's own; share a view as an integer dtype of the same size");
     else if (descr->type_num == NPY_DATETIME || descr->type_num == NPY_TIMEDELTA)
@@ -229,7 +218,8 @@ static PyArray_Descr *make_rare(const zct_dtype *d) {
 /* A plain one's first eight bytes (code, bits, lanes, byte order, the rest 0) and its itemsize say all. */
 static struct { uint64_t head; uint32_t itemsize; PyArray_Descr *descr; } last_plain;
 
-PyArray_Descr *zpy_descr_from_dtype(const zct_dtype *d) {
+/* One without fields. */
+static PyArray_Descr *descr_from_dtype(const zct_dtype *d) {
     uint64_t head;
     memcpy(&head, d, sizeof head);
     if (head == last_plain.head && d->itemsize == last_plain.itemsize && last_plain.descr) {
@@ -266,6 +256,15 @@ PyArray_Descr *zpy_descr_from_dtype(const zct_dtype *d) {
         Py_XDECREF(old);
     }
     return descr;
+}
+
+PyArray_Descr *zpy_descr_of_tensor(const zct_tensor *tensor) {
+    const zct_dtype *dtype = &zct_tensor_view(tensor)->dtype;
+    return dtype->code == ZCT_STRUCT ? zpy_struct_of_tensor(tensor) : descr_from_dtype(dtype);
+}
+
+PyArray_Descr *zpy_descr_of_stat(zct_store *store, const zct_stat *stat) {
+    return stat->dtype.code == ZCT_STRUCT ? zpy_struct_of_stat(store, stat) : descr_from_dtype(&stat->dtype);
 }
 
 int64_t zpy_descr_size(PyArray_Descr *descr) { return (int64_t)PyDataType_ELSIZE(descr); }

@@ -114,12 +114,13 @@ bool zpy_hold_is_whole(const zpy_hold *hold, PyArrayObject *array) {
         if (many && view->shape[i] > 1 && PyArray_STRIDE(array, i) != view->strides[i])
             return false;
     }
-    PyArray_Descr *descr = zpy_descr_from_dtype(&view->dtype);
+    PyArray_Descr *descr = zpy_descr_of_tensor(hold->tensor);
     if (!descr) {
         PyErr_Clear();
         return false;
     }
-    bool same = descr == PyArray_DESCR(array) || PyArray_EquivTypes(descr, PyArray_DESCR(array));
+    bool same = zpy_same_dtype(descr, PyArray_DESCR(array)) && /* and a record is not just any struct: */
+                (view->dtype.code != ZCT_STRUCT || descr->typeobj == PyArray_DESCR(array)->typeobj);
     Py_DECREF(descr);
     return same;
 }

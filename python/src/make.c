@@ -15,22 +15,33 @@ int zpy_wish_parse(PyObject *name, PyObject *exists, PyObject *lifetime, PyObjec
     return 0;
 }
 
-int zpy_spec_fill(zct_spec *spec, PyArray_Descr *descr, int nd, const npy_intp *shape, int order, const npy_intp *strides) {
-    *spec = (zct_spec){.size = sizeof *spec, .ndim = nd, .order = order, .shape = (const int64_t *)shape,
-                       .strides = order == ZCT_ORDER_STRIDED ? (const int64_t *)strides : NULL};
-    return zpy_dtype_from_descr(descr, &spec->dtype);
+int zpy_spec_fill(zpy_spec *spec, PyArray_Descr *descr, int nd, const npy_intp *shape, int order, const npy_intp *strides) {
+    spec->zct = (zct_spec){.size = sizeof spec->zct, .ndim = nd, .order = order, .shape = (const int64_t *)shape,
+                           .strides = order == ZCT_ORDER_STRIDED ? (const int64_t *)strides : NULL};
+    spec->descr = descr;
+    if (zpy_dtype_from_descr(descr, &spec->zct.dtype, &spec->blob) < 0)
+        return -1;
+    if (spec->blob) {
+        spec->zct.descriptor = PyBytes_AS_STRING(spec->blob);
+        spec->zct.descriptor_len = (size_t)PyBytes_GET_SIZE(spec->blob);
+    }
+    return 0;
+}
+
+void zpy_spec_end(zpy_spec *spec) {
+    Py_CLEAR(spec->blob);
 }
 
 /* How the elements start. */
 enum fill { FILL_NONE, FILL_ZERO, FILL_VALUE };
 
-static zct_tensor *create(zpy_use *use, const char *name, const zct_spec *spec, const zct_create_options *options,
+static zct_tensor *create(zpy_use *use, const char *name, const zpy_spec *spec, const zct_create_options *options,
                           int *ret_rc) {
     zct_tensor *tensor = NULL;
     int rc;
     do {
         Py_BEGIN_ALLOW_THREADS
-        rc = zct_create(use->store, name, spec, NULL, NULL, options, &tensor);
+        rc = zct_create(use->store, name, &spec->zct, NULL, NULL, options, &tensor);
         Py_END_ALLOW_THREADS
     } while (zpy_use_again(use, rc) || (rc == -ZCT_EINTERRUPTED && PyErr_CheckSignals() == 0));
     *ret_rc = rc;
@@ -42,7 +53,7 @@ static zct_tensor *create(zpy_use *use, const char *name, const zct_spec *spec, 
 }
 
 /* A tensor of spec, filled with `value` before anybody sees it. */
-static PyObject *make_filled(zpy_use *use, const zct_spec *spec, const zpy_wish *wish, PyObject *value) {
+static PyObject *make_filled(zpy_use *use, const zpy_spec *spec, const zpy_wish *wish, PyObject *value) {
     for (int tries = 0; tries < 8; tries++) {
         PyObject *result = NULL;
         if (zpy_join(use, wish, spec, &result) != 0)
@@ -64,14 +75,14 @@ static PyObject *make_filled(zpy_use *use, const zct_spec *spec, const zpy_wish 
     return zpy_use_raise(use, -ZCT_EEXISTS, wish->name);
 }
 
-static PyObject *make(PyObject *store, const zct_spec *spec, const zpy_wish *wish, enum fill fill, PyObject *value) {
+static PyObject *make(PyObject *store, const zpy_spec *spec, const zpy_wish *wish, enum fill fill, PyObject *value) {
     zpy_use use;
     if (zpy_use_begin(store, &use) < 0)
         return NULL;
     PyObject *result = NULL;
     if (fill == FILL_VALUE) {
         result = make_filled(&use, spec, wish, value);
-    } else {
+    } else if (zpy_join(&use, wish, spec, &result) == 0) {
         zct_create_options options = wish->options;
         options.zero = fill == FILL_ZERO;
         int rc;
@@ -91,12 +102,13 @@ static PyObject *by_shape(PyObject *shape_arg, PyObject *const *rest, PyArray_De
     zpy_wish wish;
     NPY_ORDER order;
     PyArray_Descr *descr = NULL;
-    zct_spec spec;
+    zpy_spec spec = {0};
     PyObject *result = NULL;
     if (zpy_to_shape(shape_arg, &shape) == 0 && zpy_wish_parse(rest[2], rest[4], rest[5], NULL, &wish) == 0 &&
         zpy_to_order(rest[1], NPY_CORDER, &order) == 0 && zpy_to_descr(rest[0], fallback, &descr) == 0 &&
         zpy_spec_fill(&spec, descr, shape.nd, shape.dims, order == NPY_FORTRANORDER ? ZCT_ORDER_F : ZCT_ORDER_C, NULL) == 0)
         result = make(rest[3], &spec, &wish, fill, value);
+    zpy_spec_end(&spec);
     Py_XDECREF(descr);
     return result;
 }
@@ -153,7 +165,7 @@ static PyObject *like(PyArrayObject *prototype, PyObject *const *out) {
     zpy_wish wish;
     NPY_ORDER order;
     PyArray_Descr *descr = NULL;
-    zct_spec spec;
+    zpy_spec spec = {0};
     PyObject *result = NULL;
     if ((!out[2] || out[2] == Py_None || zpy_to_shape(out[2], &shape) == 0) &&
         zpy_wish_parse(out[4], out[6], out[7], NULL, &wish) == 0 && zpy_to_order(out[3], NPY_KEEPORDER, &order) == 0 &&
@@ -163,6 +175,7 @@ static PyObject *like(PyArrayObject *prototype, PyObject *const *out) {
         if (zpy_spec_fill(&spec, descr, shape.nd, shape.dims, fortran ? ZCT_ORDER_F : ZCT_ORDER_C, NULL) == 0)
             result = make(out[5], &spec, &wish, FILL_NONE, NULL);
     }
+    zpy_spec_end(&spec);
     Py_XDECREF(descr);
     return result;
 }

@@ -60,8 +60,8 @@ static bool set_item(PyObject *record, Py_ssize_t i, PyObject *value) {
     return value != NULL;
 }
 
-static PyObject *info_dtype(const zct_stat *stat) {
-    PyObject *descr = (PyObject *)zpy_descr_from_dtype(&stat->dtype);
+static PyObject *info_dtype(zct_store *store, const zct_stat *stat) {
+    PyObject *descr = (PyObject *)zpy_descr_of_stat(store, stat);
     if (descr)
         return descr;
     PyErr_Clear();
@@ -81,10 +81,10 @@ static PyObject *info_shape(const zct_stat *stat) {
     return shape;
 }
 
-static PyObject *info(const zct_stat *stat) {
+static PyObject *info(zct_store *store, const zct_stat *stat) {
     PyObject *record = PyStructSequence_New(zpy.info_type);
     if (record && set_item(record, 0, PyUnicode_DecodeUTF8(stat->name, (Py_ssize_t)strlen(stat->name), "replace")) &&
-        set_item(record, 1, info_dtype(stat)) && set_item(record, 2, info_shape(stat)) &&
+        set_item(record, 1, info_dtype(store, stat)) && set_item(record, 2, info_shape(stat)) &&
         set_item(record, 3, PyLong_FromUnsignedLongLong(stat->nbytes)) &&
         set_item(record, 4, PyLong_FromUnsignedLongLong(stat->generation)) &&
         set_item(record, 5, PyLong_FromUnsignedLong(stat->holders)) &&
@@ -108,7 +108,7 @@ PyObject *zpy_list(zct_store *store, const zpy_use *use) {
     PyObject *list = PyList_New(0);
     zct_stat stat = {.size = sizeof stat};
     while (list && (rc = zct_list_next(cursor, &stat)) > 0) {
-        PyObject *record = info(&stat);
+        PyObject *record = info(store, &stat);
         if (!record || PyList_Append(list, record) < 0)
             Py_CLEAR(list);
         Py_XDECREF(record);

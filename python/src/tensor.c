@@ -26,7 +26,7 @@ PyObject *zpy_tensor_new(zct_tensor *tensor, bool made) {
     if (!hold)
         return NULL;
     const zct_view *view = hold->view;
-    PyArray_Descr *descr = zpy_descr_from_dtype(&view->dtype);
+    PyArray_Descr *descr = zpy_descr_of_tensor(tensor);
     PyObject *array = NULL;
     if (descr) {
         int flags = view->mode == ZCT_MODE_READ ? NPY_ARRAY_CARRAY_RO : NPY_ARRAY_CARRAY;

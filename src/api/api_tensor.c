@@ -34,7 +34,21 @@ static int check_options(const zct_create_options *given, zct_create_options *re
 
 static int expect_spec(zct_tensor *a, const zct_spec *spec)
 {
-    return zct_expect(a, &spec->dtype, spec->ndim, spec->shape);
+    int rc = zct_expect(a, &spec->dtype, spec->ndim, spec->shape);
+    if (rc < 0 || spec->dtype.code != ZCT_STRUCT)
+        return rc;
+    int64_t length = zct_tensor_descriptor(a, NULL, 0);
+    char *blob = malloc((size_t)length + 1);
+    if (!blob)
+        return fail(ZCT_ENOMEM, "out of memory");
+    bool same = (uint64_t)length == spec->descriptor_len && zct_tensor_descriptor(a, blob, (size_t)length) == length &&
+                (length == 0 || memcmp(blob, spec->descriptor, (size_t)length) == 0);
+    free(blob);
+    char name[ZCT_MAX_NAME + 1];
+    if (same)
+        return 0;
+    return fail(ZCT_EMISMATCH, "tensor '%s' in store '%s' has other fields than the struct asked for; 'zct stat' shows them",
+                zct_tensor_name(a, name, sizeof name) < 0 ? "" : name, a->store->name);
 }
 
 /* exists="attach": join the one that is there, if it is the same. -ZCT_ENOTFOUND: there is none. */
@@ -353,9 +367,11 @@ int zct_tensor_name(const zct_tensor *a, char *buffer, size_t size)
     return 0;
 }
 
+/* A struct's name is for people alone: its fields are in the descriptor. */
 static bool same_type(const zct_dtype *a, const zct_dtype *b)
 {
-    return !memcmp(a, b, offsetof(zct_dtype, spare)) && !strncmp(a->name, b->name, sizeof a->name);
+    return !memcmp(a, b, offsetof(zct_dtype, spare)) &&
+           (a->code == ZCT_STRUCT || !strncmp(a->name, b->name, sizeof a->name));
 }
 
 int zct_expect(const zct_tensor *a, const zct_dtype *dtype, int ndim, const int64_t *shape)

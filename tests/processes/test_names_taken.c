@@ -267,6 +267,34 @@ static void join(void)
     end();
 }
 
+/* What a struct is, its descriptor says; the name of its dtype is for people. */
+static void join_struct(void)
+{
+    static const char floats[] = "{\"fields\":[[\"x\",\"<f4\",0]],\"itemsize\":4}";
+    static const char ints[] = "{\"fields\":[[\"x\",\"<i4\",0]],\"itemsize\":4}";
+    open_store(0);
+    zct_create_options o = how(ZCT_EXISTS_ATTACH, ZCT_PERSISTENT);
+    int64_t shape = 3;
+    zct_spec spec = {.size = sizeof spec, .ndim = 1, .shape = &shape, .descriptor = floats, .descriptor_len = sizeof floats - 1,
+                     .dtype = {.code = ZCT_STRUCT, .lanes = 1, .itemsize = 4, .name = "struct{x:f4}"}};
+    zct_tensor *b = NULL;
+    OK(zct_create(s, "w", &spec, NULL, NULL, &o, &a));
+    strcpy(spec.dtype.name, "struct");
+    CHECK_RC(zct_create(s, "w", &spec, NULL, NULL, &o, &b), ZCT_ATTACHED);
+    CHECK(zct_tensor_view(b)->data == zct_tensor_view(a)->data);
+    zct_release(b);
+    b = NULL;
+    spec.descriptor = ints;
+    CHECK_RC(zct_create(s, "w", &spec, NULL, NULL, &o, &b), -ZCT_EMISMATCH);
+    SAYS("'w'");
+    spec.descriptor_len = 0;
+    CHECK_RC(zct_create(s, "w", &spec, NULL, NULL, &o, &b), -ZCT_EMISMATCH);
+    CHECK(b == NULL);
+    CHECK_EQ(stat_of(s, "w").holders, 1);
+    release(0);
+    end();
+}
+
 /* Two creators race for one name: one wins, the other is told; in each mode. */
 struct race { uint32_t go; int result[2]; };
 static struct race *race;
@@ -389,6 +417,7 @@ static void attach_in_the_window(void)
 
 TESTS({"taken by another", by_another}, {"taken by this process", by_this_process}, {"taken by the killed", by_the_killed},
       {"taken by one that left", by_one_that_left}, {"taken by a forked child", by_a_forked_child},
-      {"taken by a handle in flight", by_a_handle}, {"taken by its maker", by_its_maker}, {"taken and pinned", by_a_pinned_one}, {"replace", replace},
-      {"exists attach", join}, {"two race, error", race_error}, {"two race, replace", race_replace},
+      {"taken by a handle in flight", by_a_handle}, {"taken by its maker", by_its_maker}, {"taken and pinned", by_a_pinned_one},
+      {"replace", replace}, {"exists attach", join}, {"exists attach, struct", join_struct}, {"two race, error", race_error},
+      {"two race, replace", race_replace},
       {"two race, attach", race_attach}, {"attach in the window of a create", attach_in_the_window})
