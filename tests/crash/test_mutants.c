@@ -48,7 +48,7 @@ NOTICED(unfinished_lost, 7, "of replace", "what the dead was making is not marke
 NOTICED(tickets_stay, 8, "of handles", "the dead's handles stay")
 NOTICED(row_stays, 9, "of join_full", "the dead's row stays")
 NOTICED(owned_stays, 10, "of lifetimes", "tensors of the dead's lifetime stay")
-NOTICED(no_whole_sweep, 11, "of create", "a reaper does not look at the whole ending map")
+NOTICED(no_whole_sweep, 11, "of close", "a reaper does not look at the whole ending map")
 static void none(void) { CHECK_EQ(sweep_with(0, "of replace"), 0); }
 
 #define MUTANT_TEST(name_) {.name = "noticed: " #name_, .run = name_}
