@@ -50,6 +50,7 @@ struct zct_store {
     pv32 *epochs_seen;      /* per 2 MiB: the trim epoch at which warmth was noted */
     struct stock *stock;    /* tensor/stock */
     pv64 stock_busy_until;  /* no new blocks before this time: AL's owner was found stopped */
+    pv32 ticket_hint;       /* tensor/handle: where to look for a free ticket first */
     pv32 undo_count;        /* tensor/create: descriptors that could not be given back yet; under stock_lock */
     uint32_t undo[UNDO_MOST];
     int32_t fork_child_slot; /* between prepare and parent/child: the slot taken for the child, -1: none */

@@ -29,6 +29,51 @@ static int fail_handles(struct zct_store *s)
                 s->g.tickets, s->name, (long long)((clock_real() - oldest) / NS_PER_S));
 }
 
+/* Our tickets whose memory is there. */
+static unsigned tickets_there(struct zct_store *s, struct ticket *row)
+{
+    unsigned n = 0;
+    while (n < s->g.tickets && control_page_present(s, offset_of(s, &row[n])))
+        n += (unsigned)((PAGE - offset_of(s, &row[n]) % PAGE) / sizeof *row);
+    return (unsigned)min_u64(n, s->g.tickets);
+}
+
+/* Put a ticket for the descriptor into place i; false: it has one. */
+static bool ticket_put(struct zct_store *s, struct ticket *place, uint32_t t, uint64_t *ret_ticket)
+{
+    if (get_relaxed(&place->word))
+        return false;
+    uint64_t nonce = add_sc(&slot_at(s, s->slot)->nonce, 1), none = 0, ticket = ticket_make(nonce, t);
+    put_relaxed(&place->made_ns, (uint64_t)clock_real());
+    *ret_ticket = ticket;
+    return cas_sc(&place->word, &none, ticket); /* S2 <== linearisation */
+}
+
+/* A free place, looked for behind the last one that was taken (before it are those that are in flight), and in memory that
+ * is there before more is asked for. The place, or a negative code. */
+static int ticket_issue(struct zct_store *s, uint32_t t, uint64_t *ret_ticket)
+{
+    struct ticket *row = tickets_at(s, s->slot);
+    unsigned there = tickets_there(s, row), from = pv_get(&s->ticket_hint);
+    for (unsigned n = 0; n < there; n++) {
+        unsigned i = (from + n) % there;
+        if (ticket_put(s, &row[i], t, ret_ticket)) {
+            pv_put(&s->ticket_hint, i + 1);
+            return (int)i;
+        }
+    }
+    for (unsigned i = there; i < s->g.tickets; i++) {
+        int rc = control_reserve(s, offset_of(s, &row[i]), sizeof row[i]);
+        if (rc < 0)
+            return rc;
+        if (ticket_put(s, &row[i], t, ret_ticket)) {
+            pv_put(&s->ticket_hint, i + 1);
+            return (int)i;
+        }
+    }
+    return fail_handles(s);
+}
+
 int zct_handle_make(zct_tensor *a, zct_handle *ret)
 {
     struct zct_store *s = a->store;
@@ -37,28 +82,18 @@ int zct_handle_make(zct_tensor *a, zct_handle *ret)
     if (a->slot_gen != s->slot_gen && !(get_sc(&desc_at(s, a->desc)->st) >> ST_GEN_SHIFT == a->gen))
         return fail(ZCT_ECLOSED, "this attachment's tensor is gone");
     struct desc *d = desc_at(s, a->desc);
-    struct ticket *row = tickets_at(s, s->slot);
     if (!(get_sc(&d->sender) & group_bit(s->slot)))
         or_sc(&d->sender, group_bit(s->slot)); /* S1 */
-    for (unsigned i = 0; i < s->g.tickets; i++) {
-        int rc = control_reserve(s, offset_of(s, &row[i]), sizeof row[i]);
-        if (rc < 0)
-            return rc;
-        if (get_relaxed(&row[i].word))
-            continue;
-        uint64_t nonce = add_sc(&slot_at(s, s->slot)->nonce, 1), none = 0;
-        uint64_t ticket = ticket_make(nonce, a->desc);
-        put_relaxed(&row[i].made_ns, (uint64_t)clock_real());
-        if (!cas_sc(&row[i].word, &none, ticket)) /* S2 <== linearisation */
-            continue;
-        zct_handle h = {.serial = a->view.serial, .ticket = ticket, .desc = a->desc, .slot = (uint16_t)s->slot,
-                        .index = (uint16_t)i, .mode = (uint32_t)a->view.mode};
-        memcpy(h.store, s->uuid, sizeof h.store);
-        h.check = checksum(&h);
-        *ret = h;
-        return 0;
-    }
-    return fail_handles(s);
+    uint64_t ticket = 0;
+    int place = ticket_issue(s, a->desc, &ticket);
+    if (place < 0)
+        return place;
+    zct_handle h = {.serial = a->view.serial, .ticket = ticket, .desc = a->desc, .slot = (uint16_t)s->slot,
+                    .index = (uint16_t)place, .mode = (uint32_t)a->view.mode};
+    memcpy(h.store, s->uuid, sizeof h.store);
+    h.check = checksum(&h);
+    *ret = h;
+    return 0;
 }
 
 /* The ticket of a handle in its sender's row, or NULL while there is none to look at. */
