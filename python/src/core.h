@@ -290,7 +290,8 @@ PyObject *zpy_handle_new(PyObject *tensor);
 PyObject *zpy_handle_attach(PyObject *handle, int mode);
 PyObject *zpy_handle_state(PyObject *handle); /* what is pickled; from now on its ticket is not taken back */
 PyObject *zpy_handle_from_state(PyObject *state);
-PyObject *zpy_handle_reduce(PyObject *handle, PyObject *ignored); /* pickling.c */
+int zpy_pickling_init(PyObject *module); /* pickling.c */
+PyObject *zpy_handle_reduce(PyObject *handle, PyObject *ignored);
 PyObject *zpy_rebuild_handle(PyObject *self, PyObject *args);
 PyObject *zpy_rebuild_tensor(PyObject *self, PyObject *args);
 void zpy_register_pickling(void); /* with multiprocessing's pickler, if there is one; at each store that is opened */

@@ -73,7 +73,7 @@ PyObject *zpy_handle_new(PyObject *tensor) {
     self->part = part;
     int rc = zct_handle_make(hold->tensor, &self->raw);
     if (rc < 0) {
-        zpy_raise(rc, name, NULL);
+        zpy_raise(rc, name, zct_store_name(store));
         Py_DECREF(self);
         return NULL;
     }

@@ -3,20 +3,34 @@
  */
 #include "core.h"
 
-/* (rebuild function of _core, state) */
-static PyObject *reduced(const char *function, PyObject *handle) {
-    PyObject *module = PyImport_ImportModule("zero_copy_tensor_ipc._core");
-    PyObject *rebuild = module ? PyObject_GetAttrString(module, function) : NULL;
-    PyObject *args = rebuild ? zpy_handle_state(handle) : NULL;
+/* The functions of _core as Python objects, kept because looking them up costs more than all the rest; of the newest
+ * module, if it was imported anew: pickle compares what it finds by name. */
+static PyObject *rebuild_handle, *rebuild_tensor, *reduce_by_reference;
+
+static int keep_function(PyObject *module, const char *name, PyObject **slot) {
+    PyObject *function = PyObject_GetAttrString(module, name);
+    if (!function)
+        return -1;
+    Py_XSETREF(*slot, function);
+    return 0;
+}
+
+int zpy_pickling_init(PyObject *module) {
+    return keep_function(module, "_rebuild_handle", &rebuild_handle) < 0 ||
+           keep_function(module, "_rebuild_tensor", &rebuild_tensor) < 0 ||
+           keep_function(module, "_reduce_by_reference", &reduce_by_reference) < 0 ? -1 : 0;
+}
+
+/* (rebuild function, state) */
+static PyObject *reduced(PyObject *rebuild, PyObject *handle) {
+    PyObject *args = zpy_handle_state(handle);
     PyObject *result = args ? PyTuple_Pack(2, rebuild, args) : NULL;
-    Py_XDECREF(module);
-    Py_XDECREF(rebuild);
     Py_XDECREF(args);
     return result;
 }
 
 PyObject *zpy_handle_reduce(PyObject *self, PyObject *Py_UNUSED(ignored)) {
-    return reduced("_rebuild_handle", self);
+    return reduced(rebuild_handle, self);
 }
 
 PyObject *zpy_rebuild_handle(PyObject *Py_UNUSED(self), PyObject *args) {
@@ -35,7 +49,7 @@ PyObject *zpy_reduce_by_reference(PyObject *Py_UNUSED(self), PyObject *tensor) {
     zpy_hold *hold = zpy_hold_of(tensor);
     if (hold && hold->view->mode != ZCT_MODE_COW) {
         PyObject *handle = zpy_handle_new(tensor);
-        PyObject *result = handle ? reduced("_rebuild_tensor", handle) : NULL;
+        PyObject *result = handle ? reduced(rebuild_tensor, handle) : NULL;
         Py_XDECREF(handle);
         return result;
     }
@@ -58,14 +72,11 @@ void zpy_register_pickling(void) {
         return;
     PyObject *name = PyUnicode_FromString("multiprocessing.reduction");
     PyObject *reduction = name ? PyImport_GetModule(name) : NULL;
-    PyObject *core = reduction ? PyImport_ImportModule("zero_copy_tensor_ipc._core") : NULL;
-    PyObject *reducer = core ? PyObject_GetAttrString(core, "_reduce_by_reference") : NULL;
-    PyObject *pickler = reducer ? PyObject_GetAttrString(reduction, "ForkingPickler") : NULL;
-    PyObject *result = pickler ? PyObject_CallMethod(pickler, "register", "OO", (PyObject *)zpy.tensor_type, reducer) : NULL;
+    PyObject *pickler = reduction ? PyObject_GetAttrString(reduction, "ForkingPickler") : NULL;
+    PyObject *result =
+        pickler ? PyObject_CallMethod(pickler, "register", "OO", (PyObject *)zpy.tensor_type, reduce_by_reference) : NULL;
     registered = result != NULL;
     Py_XDECREF(name);
-    Py_XDECREF(core);
-    Py_XDECREF(reducer);
     Py_XDECREF(reduction);
     Py_XDECREF(pickler);
     Py_XDECREF(result);

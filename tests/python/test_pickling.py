@@ -260,3 +260,46 @@ if __name__ == "__main__":
     assert t.sum() == 15 and p.exitcode == 0
 """
     )
+
+
+def test_joblib_dump_is_by_value(store, tmp_path):
+    joblib = pytest.importorskip("joblib")
+    t = store.create("x", np.arange(1000.0))
+    for i, a in enumerate((t, t[::3], {"weights": [t]})):
+        joblib.dump(a, str(tmp_path / str(i)))
+    t.unlink()
+    del t, a
+    whole, part, nested = (joblib.load(str(tmp_path / str(i))) for i in range(3))
+    for b in (whole, part, nested["weights"][0]):
+        assert type(b) is np.ndarray
+    assert whole.sum() == nested["weights"][0].sum() == 499500 and np.array_equal(part, whole[::3])
+    assert store.stats().names == store.stats().handles == 0
+
+
+def test_through_a_manager(store):
+    """The manager's process holds what it was given, and gives it on by reference."""
+    t = zct.ones(10, store=store)
+    with multiprocessing.get_context("spawn").Manager() as manager:
+        things = manager.dict(t=t)
+        assert t.holders == 2
+        del t
+        back = things["t"]
+        assert back.is_shared and back.sum() == 10
+        back[0] = 5
+        assert things["t"][0] == 5 and store.stats().handles == 0
+    store.gc()
+    assert back.holders == 1
+
+
+def _is_shared(initial, t):
+    global _INITIAL
+    if initial is not None:
+        _INITIAL = initial
+        return None
+    return _INITIAL.is_shared and np.shares_memory(_INITIAL, t)
+
+
+def test_pool_initializer(store):
+    t = store.create("x", np.ones(10))
+    with multiprocessing.get_context("spawn").Pool(1, _is_shared, (t[2:], None)) as pool:
+        assert pool.apply(_is_shared, (None, t))
