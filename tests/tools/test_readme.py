@@ -1,4 +1,4 @@
-"""README.md and the page for those who come from something else tell the truth: every block of code in them runs, in order,
+"""README.md and the pages for users tell the truth: every block of code in them runs, in order,
 as its reader would run it."""
 
 import os
@@ -27,7 +27,7 @@ def blocks(name):
         yield match.group(1), text.count("\n", 0, match.start()) + 2, match.group(2)
 
 
-PAGES = ["README.md", "docs/COMING_FROM.md"]
+PAGES = ["README.md", "docs/COMING_FROM.md", "docs/SENDING.md"]
 BLOCKS = [(page, *block) for page in PAGES for block in blocks(page)]
 
 
