@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import pty
 import shutil
 import subprocess
 import sys
@@ -54,6 +55,13 @@ class Zct:
         actor = Actor(self.env, store, **options)
         self.actors.append(actor)
         return actor
+
+    def terminal(self):
+        """A new terminal: its two descriptors."""
+        try:
+            return pty.openpty()
+        except OSError as error:
+            pytest.skip(f"no terminal can be had here: {error}")
 
     def close(self):
         for actor in self.actors:

@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-import pty
 import select
 import shutil
 import subprocess
@@ -126,7 +125,7 @@ def test_zsh(zct, tmp_path):
         "PS1='READY> '\nunsetopt zle_bracketed_paste 2>/dev/null\nsetopt no_beep\n"
     )
     env = {**zct.env, "ZDOTDIR": str(tmp_path), "PATH": f"{binaries}:{os.environ['PATH']}", "TERM": "dumb"}
-    master, slave = pty.openpty()
+    master, slave = zct.terminal()
     shell = subprocess.Popen([zsh, "-i"], env=env, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
     os.close(slave)
     seen = ""

@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import json
 import os
-import pty
 import select
 import signal
 import struct
@@ -125,7 +124,7 @@ def test_it_joins_nothing(zct):
 
 class Screen:
     def __init__(self, zct, *arguments, rows=24):
-        self.master, slave = pty.openpty()
+        self.master, slave = zct.terminal()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, 100, 0, 0))
         self.process = subprocess.Popen(
             [zct.path, "watch", "--interval", "50ms", *arguments],
