@@ -47,7 +47,7 @@ static void cells_of(struct cells *cells, const zct_holder *holder)
     else
         strcpy(cells->handles, "-");
     if (holder->oldest_handle_ns > 0)
-        quantity_span(cells->oldest, quantity_now() - holder->oldest_handle_ns);
+        quantity_span(cells->oldest, holder->oldest_handle_ns, quantity_now());
     else
         strcpy(cells->oldest, "-");
     text_escape(cells->command, sizeof cells->command, holder->command,

@@ -44,9 +44,9 @@ const char *quantity_bytes(char buffer[QUANTITY_SIZE], uint64_t bytes, bool exac
     return buffer;
 }
 
-const char *quantity_span(char buffer[QUANTITY_SIZE], int64_t ns)
+const char *quantity_span(char buffer[QUANTITY_SIZE], int64_t then, int64_t now)
 {
-    uint64_t s = ns < 0 ? 0 : (uint64_t)(ns / NS_PER_S);
+    uint64_t s = now < then ? 0 : ((uint64_t)now - (uint64_t)then) / NS_PER_S;
     uint64_t unit = s < 120 ? 1 : s < 120 * 60 ? 60 : s < 48 * 3600 ? 3600 : 86400;
     char *end = buffer + quantity_count(buffer, s / unit);
 
@@ -58,7 +58,7 @@ const char *quantity_span(char buffer[QUANTITY_SIZE], int64_t ns)
 const char *quantity_time(char buffer[QUANTITY_SIZE], int64_t ns)
 {
     int64_t fraction = ((ns % NS_PER_S) + NS_PER_S) % NS_PER_S;
-    time_t seconds = (time_t)((ns - fraction) / NS_PER_S);
+    time_t seconds = (time_t)(ns / NS_PER_S - (ns % NS_PER_S < 0));
     struct tm parts;
     size_t len = 0;
 

@@ -11,8 +11,8 @@
 size_t quantity_count(char buffer[QUANTITY_SIZE], uint64_t count);
 /* "3.8 MiB"; the plain number if `exact`. */
 const char *quantity_bytes(char buffer[QUANTITY_SIZE], uint64_t bytes, bool exact);
-/* "12s", "3m", "5h", "2d": a length of time, in one unit. */
-const char *quantity_span(char buffer[QUANTITY_SIZE], int64_t ns);
+/* "12s", "3m", "5h", "2d": the time from `then` to `now`, in one unit; what lies ahead, as a changed clock has it, is "0s". */
+const char *quantity_span(char buffer[QUANTITY_SIZE], int64_t then, int64_t now);
 /* "2025-01-31T12:03:00.123456789Z". */
 const char *quantity_time(char buffer[QUANTITY_SIZE], int64_t ns);
 /* "2025-01-31 12:03:00", in the local time zone. */

@@ -43,7 +43,7 @@ static void text_tensor(zct_store *store, const zct_stat *stat, const struct blo
     if (stat->version > 0)
         out_fmt("  version     %llu\n", (unsigned long long)stat->version);
     out_fmt("  born        %s, %s ago\n", quantity_local_time(when, stat->birth_ns),
-            quantity_span(age, quantity_now() - stat->birth_ns));
+            quantity_span(age, stat->birth_ns, quantity_now()));
     out_fmt("  lifetime    %s%s\n", tensor_lifetime(stat), stat->sealed ? ", sealed: attached read-only" : "");
     blobs_text(blobs);
     out_fmt("  held by     %u process%s", stat->holders, stat->holders == 1 ? "" : "es");

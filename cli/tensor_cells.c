@@ -23,6 +23,6 @@ void tensor_cells(struct tensor_cells *cells, const zct_stat *stat, bool exact, 
     cells->cell[3] = quantity_bytes(cells->size, stat->nbytes, exact);
     cells->cell[4] = cells->generation;
     cells->cell[5] = tensor_held(cells->held, stat);
-    cells->cell[6] = quantity_span(cells->age, now - stat->birth_ns);
+    cells->cell[6] = quantity_span(cells->age, stat->birth_ns, now);
     cells->cell[7] = tensor_flags(cells->flags, stat);
 }

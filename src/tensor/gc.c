@@ -17,7 +17,7 @@ int gc_unheld(struct zct_store *s, int64_t older_than_ns, deadline limit, uint32
             continue;
         struct desc *d = desc_at(s, t);
         if (st_state(get_sc(&d->st)) != ST_LIVE || form_lifetime(get_relaxed(&d->form)) == ZCT_PINNED ||
-            now - (int64_t)get_relaxed(&d->birth_ns) < older_than_ns)
+            (int64_t)((uint64_t)now - get_relaxed(&d->birth_ns)) < older_than_ns)
             continue;
         rc = al_lock(s, limit);
         if (rc < 0)
