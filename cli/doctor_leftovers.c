@@ -74,7 +74,8 @@ static size_t family_of(const char *name)
 /* Returns false if the directory cannot be read, or without memory. */
 static bool collect(const struct doctor *doctor, struct leftovers *all, dev_t *ret_device)
 {
-    DIR *folder = opendir(doctor->directory);
+    int fd = open(doctor->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *folder = fd < 0 ? NULL : fdopendir(fd);
     struct dirent *entry;
     bool fine = folder != NULL;
     struct stat file;
@@ -82,7 +83,7 @@ static bool collect(const struct doctor *doctor, struct leftovers *all, dev_t *r
     while (fine && (entry = readdir(folder)) != NULL) {
         struct leftover one = {.family = family_of(entry->d_name)};
 
-        if (one.family == FAMILIES || fstatat(dirfd(folder), entry->d_name, &file, AT_SYMLINK_NOFOLLOW) < 0)
+        if (one.family == FAMILIES || fstatat(fd, entry->d_name, &file, AT_SYMLINK_NOFOLLOW) < 0)
             continue;
         if (!S_ISREG(file.st_mode) || (file.st_uid != geteuid() && geteuid() != 0))
             continue;
@@ -93,7 +94,9 @@ static bool collect(const struct doctor *doctor, struct leftovers *all, dev_t *r
         fine = add(all, &one);
     }
     if (folder != NULL)
-        closedir(folder);
+        closedir(folder); /* and fd with it */
+    else if (fd >= 0)
+        close(fd);
     return fine;
 }
 
