@@ -71,7 +71,7 @@ $(BUILD)/.library: FORCE $(builddir)/.configured
 	@touch $@
 
 # The package is built again when one of its sources is newer than the installed one.
-package_sources := $(wildcard meson.build meson.options pyproject.toml include/zct/*.h src/*/*.[ch] cli/*.[ch] \
+package_sources := $(wildcard meson.build meson.options pyproject.toml include/zct/*.h src/*/*.[ch] cli/*.[ch] vendor/*/*.[ch] \
     cli/meson.build python/meson.build python/core.map python/src/*.[ch] python/zero_copy_tensor_ipc/* python/zero_copy_tensor_ipc/*/*)
 
 $(VENV)/.package: $(VENV)/.build-tools $(package_sources) $(BUILD)/sources.txt

@@ -6,6 +6,9 @@
 
 int command_ls(int argc, char **argv, struct target *target);
 int command_stat(int argc, char **argv, struct target *target);
+int command_head(int argc, char **argv, struct target *target);
+int command_load(int argc, char **argv, struct target *target);
+int command_save(int argc, char **argv, struct target *target);
 int command_rm(int argc, char **argv, struct target *target);
 int command_gc(int argc, char **argv, struct target *target);
 int command_trim(int argc, char **argv, struct target *target);

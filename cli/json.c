@@ -8,7 +8,7 @@
 #include "quantity.h"
 #include "text.h"
 
-#define MAX_DEPTH 8
+#define MAX_DEPTH 1200 /* a struct within structs, each with arrays of all dimensions */
 
 static struct {
     char closing[MAX_DEPTH];
@@ -146,6 +146,12 @@ void json_int(const char *key, int64_t value)
     }
     lead(key);
     out_fmt("%lld", (long long)value);
+}
+
+void json_number(const char *key, const char *number)
+{
+    lead(key);
+    out_str(number);
 }
 
 void json_bool(const char *key, bool value)

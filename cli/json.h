@@ -27,6 +27,7 @@ void json_text(const char *key, const char *text); /* bytes that are no UTF-8 be
 void json_text_n(const char *key, const char *text, size_t len);
 void json_uint(const char *key, uint64_t value);
 void json_int(const char *key, int64_t value);
+void json_number(const char *key, const char *number); /* text that is a number already: "1.5", "1e+20" */
 void json_bool(const char *key, bool value);
 void json_null(const char *key);
 /* Two members: KEY_ns, the integer, and KEY, the moment as text; both null for 0. */

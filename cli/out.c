@@ -95,6 +95,13 @@ void out_fmt(const char *format, ...)
         out_bytes(text, (size_t)len < sizeof text ? (size_t)len : sizeof text - 1);
 }
 
+void out_name(const char *name)
+{
+    char text[4096];
+
+    out_bytes(text, text_escape(text, sizeof text, name, strlen(name), TEXT_NAME));
+}
+
 void out_pad(size_t spaces)
 {
     static const char blank[] = "                                ";

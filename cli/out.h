@@ -17,6 +17,7 @@ void out_prepare(void);
 void out_bytes(const char *bytes, size_t len);
 void out_str(const char *text);
 void out_fmt(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void out_name(const char *name); /* safe for a terminal */
 void out_pad(size_t spaces);
 /* Write what is collected now: for output that somebody waits for. */
 void out_flush(void);

@@ -12,6 +12,9 @@ static const struct command {
 } commands[] = {
     {"ls", command_ls, "list tensors, or the stores"},
     {"stat", command_stat, "what a tensor is, where it lies, who holds it; or the store's use"},
+    {"head", command_head, "the values of a tensor, or the ends of a large one"},
+    {"load", command_load, "arrays of .npy, .npz and .safetensors files, into the store"},
+    {"save", command_save, "tensors, to an .npy, .npz or .safetensors file"},
     {"rm", command_rm, "remove tensors by name, or whole stores"},
     {"gc", command_gc, "return what dead processes left; --unheld: what nobody holds"},
     {"trim", command_trim, "give free memory back to the system"},

@@ -27,7 +27,8 @@ def command_path():
 
 
 class Zct:
-    """``zct("ls", "--json")`` runs the command and returns its finished process; a hang fails the test."""
+    """``zct("ls", "--json")`` runs the command and returns its finished process; a hang fails the test, another exit
+    code than ``code`` too, unless that is None."""
 
     def __init__(self, path, directory):
         self.path = path

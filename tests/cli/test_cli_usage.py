@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-COMMANDS = ["ls", "stat", "rm", "gc", "trim", "check", "watch", "bench", "doctor"]
+COMMANDS = ["ls", "stat", "head", "load", "save", "rm", "gc", "trim", "check", "watch", "bench", "doctor"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -41,6 +41,16 @@ def test_version(zct):
         ["ls", "--sort", "colour"],
         ["ls", "--reverse=yes"],
         ["ls", "--stores", "--sort", "size"],
+        ["head"],
+        ["head", "-n", "0", "x"],
+        ["head", "-n", "many", "x"],
+        ["load"],
+        ["load", "--exists", "perhaps", "x.npy"],
+        ["save"],
+        ["save", "x.txt"],
+        ["save", "npz"],
+        ["save", "--format", "hdf5", "x"],
+        ["save", "x.npz", "--glob"],
         ["rm"],
         ["rm", "--stores"],
         ["gc", "name"],
@@ -63,7 +73,10 @@ def test_wrong_usage_is_a_sentence_and_code_2(zct, arguments):
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", [["ls"], ["stat"], ["stat", "w"], ["rm", "w"], ["gc"], ["trim"], ["check"]], ids=" ".join)
+NEED_A_STORE = [["ls"], ["stat"], ["stat", "w"], ["head", "w"], ["save", "w.npy"], ["rm", "w"], ["gc"], ["trim"], ["check"]]
+
+
+@pytest.mark.parametrize("command", NEED_A_STORE, ids=" ".join)
 def test_no_store_is_code_2_and_makes_none(zct, command):
     done = zct(*command, code=2)
     assert done.stdout == ""
