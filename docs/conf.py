@@ -31,6 +31,7 @@ _MENU = """
 
 docs/COMING_FROM
 docs/SENDING
+docs/RESULTS
 docs/CLI
 examples/README
 SECURITY
