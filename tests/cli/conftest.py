@@ -73,8 +73,8 @@ class Zct:
 @pytest.fixture
 def zct():
     path = command_path()
-    base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    directory = tempfile.mkdtemp(prefix="zct-test-", dir=base)
+    base = os.environ.get("ZCT_DIR") or "/dev/shm"
+    directory = tempfile.mkdtemp(prefix="zct-test-", dir=base if os.access(base, os.W_OK) else None)
     command = Zct(path, directory)
     yield command
     command.close()

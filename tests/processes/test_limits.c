@@ -302,8 +302,18 @@ static void surplus(void)
     zct_store_close(s);
 }
 
+static void need_lockable(uint64_t bytes)
+{
+    struct rlimit r;
+    CHECK_EQ(getrlimit(RLIMIT_MEMLOCK, &r), 0);
+    if (geteuid() != 0 && r.rlim_cur < bytes)
+        test_skip("this user may lock %llu KiB of memory (RLIMIT_MEMLOCK), and %llu KiB are needed",
+                  (unsigned long long)r.rlim_cur / 1024, (unsigned long long)bytes / 1024);
+}
+
 static void locked_before(void)
 {
+    need_lockable(256 << 20);
     if (mlockall(MCL_CURRENT | MCL_FUTURE) < 0)
         test_skip("memory cannot be locked here (%s)", strerror(errno));
     s = open_large(1ull << 30);
@@ -320,6 +330,7 @@ static void locked_before(void)
 
 static void locked_after(void)
 {
+    need_lockable(512 << 20);
     s = open_large(1ull << 30);
     OK(test_create(s, "w", 3 << 20, 1, NULL, &a));
     if (mlockall(MCL_CURRENT | MCL_FUTURE) < 0)

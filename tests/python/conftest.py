@@ -15,7 +15,8 @@ import textwrap
 import pytest
 
 # The default store of this process, and of every child that is not told otherwise: nobody's real one.
-_ROOT = tempfile.mkdtemp(prefix="zct-pytest-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+_GIVEN = os.environ.get("ZCT_DIR") or "/dev/shm"
+_ROOT = tempfile.mkdtemp(prefix="zct-pytest-", dir=_GIVEN if os.access(_GIVEN, os.W_OK) else None)
 os.environ["ZCT_DIR"] = _ROOT
 os.environ["ZCT_CAPACITY"] = str(256 << 20)
 for _name in ("ZCT_STORE", "ZCT_LOG", "ZCT_NUMPY_ALLOCATOR"):
@@ -31,10 +32,8 @@ def pytest_configure(config):
     config.addinivalue_line("filterwarnings", "ignore:This process .* is multi-threaded:DeprecationWarning")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _clean_up():
-    yield
-    shutil.rmtree(_ROOT, ignore_errors=True)
+def pytest_unconfigure(config):
+    shutil.rmtree(_ROOT, ignore_errors=True)  # no fixture: those do not run where no test does
 
 
 @pytest.fixture(scope="session")
