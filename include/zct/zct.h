@@ -462,6 +462,19 @@ ZCT_API int zct_bell_wait(zct_store *store, uint32_t heard, int64_t timeout_ns);
 /* Ring this process's own bell, to send its sleeper round once. Any thread. */
 ZCT_API int zct_bell_ring(zct_store *store);
 
+/* ---- elements ------------------------------------------------------------------------------------------ */
+
+/* Atomic operations on one aligned element of 4 or 8 bytes, `offset` bytes from the tensor's first: for sparse updates by many
+ * processes, without a lock. Sequentially consistent, and atomic against each other; a plain store beside them loses updates.
+ * A lock and plain additions are faster for many elements at once. `value` and `ret_old` are one element each.
+ * -ZCT_EINVAL: another size, not aligned, beyond the end; -ZCT_EACCES unless the attachment is ZCT_MODE_WRITE. */
+
+/* Add to an integer (which wraps around) or a float in this machine's byte order; *ret_old is what was there before. */
+ZCT_API int zct_element_add(const zct_tensor *tensor, uint64_t offset, const void *value, void *ret_old);
+ZCT_API int zct_element_exchange(const zct_tensor *tensor, uint64_t offset, const void *value, void *ret_old);
+/* 1: the element's bytes were *expected, and are *value now. 0: they were not; *expected is what they were. */
+ZCT_API int zct_element_compare_exchange(const zct_tensor *tensor, uint64_t offset, void *expected, const void *value);
+
 /* ---- handles ------------------------------------------------------------------------------------------- */
 
 /* A reference that can be sent to another process as bytes. While it is in flight it keeps its tensor alive; that
