@@ -185,6 +185,7 @@ zpy_hold *zpy_open_hold(PyObject *tensor, const char *what);
 
 PyObject *zpy_tensor_version(PyObject *tensor, void *closure);
 extern PyMethodDef zpy_tensor_version_methods[];
+extern PyMethodDef zpy_tensor_element_methods[]; /* elements.c */
 PyObject *zpy_wait_any(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
 PyObject *zpy_bell(PyObject *self, PyObject *store);
 PyObject *zpy_bell_wait(PyObject *self, PyObject *args);

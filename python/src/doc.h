@@ -169,6 +169,21 @@
     "newer_than: a version for each tensor; None is what they are at the call. timeout: seconds, None for ever.\n\n" \
     "Raises TimeoutError, TensorReplacedError and TensorNotFoundError as SharedTensor.wait() does, ValueError.\n\n" \
     ">>> a, b = zeros(3), zeros(3)\n>>> b.commit()\n1\n>>> wait_any([a, b], [0, 0])\n1\n"
+#define DOC_TENSOR_FETCH_ADD                                                                                         \
+    "fetch_add($self, index, value, /)\n--\n\nAdd to one element atomically; returns what it was before.\n\n"        \
+    "index: an int, or a tuple of one for each dimension. For integers (which wrap around) and floats of 4 or 8 bytes,\n" \
+    "of a tensor attached \"r+\": sparse updates by many processes, without a lock. Plain a[i] += 1 beside it loses\n" \
+    "updates. Raises IndexError, ValueError (dtype, alignment), PermissionError.\n\n"                              \
+    ">>> t = zeros(4, np.int64)\n>>> int(t.fetch_add(2, 5)), t.tolist()\n(0, [0, 0, 5, 0])\n"
+#define DOC_TENSOR_EXCHANGE                                                                                          \
+    "exchange($self, index, value, /)\n--\n\nSet one element of 4 or 8 bytes atomically; returns what it was before.\n\n" \
+    "Raises as fetch_add() does.\n\n"                                                                              \
+    ">>> t = zeros(4, np.float32)\n>>> float(t.exchange(0, 1.5)), float(t[0])\n(0.0, 1.5)\n"
+#define DOC_TENSOR_COMPARE_EXCHANGE                                                                                  \
+    "compare_exchange($self, index, expected, value, /)\n--\n\n"                                                   \
+    "Set one element of 4 or 8 bytes to value if its bytes are those of expected; returns whether they were.\n\n"  \
+    "Raises as fetch_add() does.\n\n"                                                                              \
+    ">>> t = zeros(4, np.uint32)\n>>> t.compare_exchange(1, 0, 7), t.compare_exchange(1, 0, 8)\n(True, False)\n"
 #define DOC_TENSOR_COPY "copy($self, order=\"C\")\n--\n\nA plain ndarray with a copy of the elements."
 #define DOC_TENSOR_ASTYPE "A plain ndarray of another dtype; see numpy.ndarray.astype."
 #define DOC_TENSOR_FLATTEN "flatten($self, order=\"C\")\n--\n\nA plain one-dimensional ndarray with a copy of the elements."

@@ -219,6 +219,7 @@ int zpy_tensor_init(PyObject *module) {
         PyObject *priority = PyFloat_FromDouble(-100.0); /* results are the other operand's kind */
         if (!type || !priority || add_methods(type, zpy_tensor_result_methods) < 0 ||
             add_methods(type, zpy_tensor_version_methods) < 0 ||
+            add_methods(type, zpy_tensor_element_methods) < 0 ||
             PyObject_SetAttrString((PyObject *)type, "__array_priority__", priority) < 0)
             return -1;
         Py_DECREF(priority);

@@ -34,9 +34,7 @@ def _encode(value: Any) -> Tuple[bytes, bytes]:
     """An item's kind and bytes."""
     kind = _KINDS.get(type(value))
     if kind is None:
-        raise TypeError(
-            "a ShareableList holds int, float, bool, str, bytes and None, not %s" % type(value).__name__
-        )
+        raise TypeError("a ShareableList holds int, float, bool, str, bytes and None, not %s" % type(value).__name__)
     if kind == b"s":
         return kind, str.encode(value, "utf-8")
     if kind == b"b":
