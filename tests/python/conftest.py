@@ -2,6 +2,7 @@
 own directory in shared memory, removed whatever happens, and each process has a watchdog."""
 
 import json
+import logging
 import os
 import re
 import select
@@ -203,3 +204,22 @@ def in_child():
         assert os.waitpid(pid, 0)[1] == 0
 
     return run
+
+
+@pytest.fixture
+def allocator(store):
+    """The test runs inside the allocator of its store."""
+    with zct.numpy_allocator(store):
+        yield
+
+
+@pytest.fixture
+def log():
+    """What the package's logger was told, as a list of messages."""
+    messages = []
+    handler = logging.Handler()
+    handler.emit = lambda record: messages.append(record.getMessage())
+    logger = logging.getLogger("zero_copy_tensor_ipc")
+    logger.addHandler(handler)
+    yield messages
+    logger.removeHandler(handler)
