@@ -179,7 +179,10 @@ def test_remove_ipc(zct, system):
 )
 def test_limits_that_no_store_fits_in(zct, check, which, soft):
     hard = resource.getrlimit(which)[1]
-    found = findings(zct, preexec_fn=lambda: resource.setrlimit(which, (soft, hard)))[check]
+    limited = {"preexec_fn": lambda: resource.setrlimit(which, (soft, hard))}
+    if zct("--version", code=None, **limited).returncode:
+        pytest.skip("this build of the command does not start under the limit")
+    found = findings(zct, **limited)[check]
     assert found["level"] == "warn" and "MiB" in found["found"] and "ulimit" in found["fix"]
 
 
