@@ -25,6 +25,17 @@ _zct_options() {
     done < <("$1" $2 --help 2> /dev/null)
 }
 
+# The long name of option $3 of command $2 if it takes a value, else nothing.
+_zct_takes_value() {
+    local line
+    while IFS= read -r line; do
+        if [[ $line =~ ^\ +((-[a-z]),\ )?(--[a-z-]+)\ [A-Z] && ($3 == "${BASH_REMATCH[2]}" || $3 == "${BASH_REMATCH[3]}") ]]; then
+            printf '%s\n' "${BASH_REMATCH[3]}"
+            return
+        fi
+    done < <("$1" $2 --help 2> /dev/null)
+}
+
 # Tensors whose name begins with $2; names that the shell cannot type are left out.
 _zct_names() {
     local glob=$2 name
@@ -82,28 +93,20 @@ _zct() {
         _zct_reply "$current" < <(_zct_options "$zct" "$command")
         return
     fi
-    case $previous in
+    option=
+    [[ $previous == -* && -z $dashes ]] && option=$(_zct_takes_value "$zct" "$command" "$previous")
+    case $option in
+        "") ;;
         --store)
             _zct_reply "$current" quote < <(_zct_stores "$zct")
             [[ $current == */* ]] && compopt -o default
-            return
             ;;
-        --dir | --root)
-            compopt -o dirnames
-            return
-            ;;
-        --sort | -s)
-            if [[ $command == ls || $command == watch ]]; then
-                _zct_reply "$current" < <(printf '%s\n' name size age held none)
-                return
-            fi
-            ;;
+        --dir | --root) compopt -o dirnames ;;
+        --sort) _zct_reply "$current" < <(printf '%s\n' name size age held none) ;;
         --exists) _zct_reply "$current" < <(printf '%s\n' error replace attach) ;;
         --format) _zct_reply "$current" < <(printf '%s\n' npy npz safetensors) ;;
     esac
-    case $previous in # their values are nobody's names
-        --exists | --format | --interval | --keep | --older-than | --size | --seconds | --prefix | --strip | --count | --index) return ;;
-    esac
+    [[ $option ]] && return
     case $command in
         "" | help) _zct_reply "$current" < <(_zct_commands "$zct") ;;
         ls | stat | head | watch | rm)

@@ -104,6 +104,16 @@ def test_values(complete):
     assert complete("watch --sort=h")[0] == ["held"]
     assert complete("ls --dir ")[1] == ["-o dirnames"]
     assert complete("trim --keep ")[0] == []
+    assert complete("load --exists ")[0] == complete("load -e ")[0] == ["error", "replace", "attach"]
+    assert complete("save -f np")[0] == ["npy", "npz"]
+    assert complete("load ") == ([], ["-o default"])
+
+
+def test_the_value_of_an_option_is_no_name(zct, complete):
+    zct.actor().create("90 days")
+    for option in ("-o", "--older-than", "--older-than="):
+        assert complete(f"gc {option} 9") == ([], [])
+    assert complete("stat 9")[0] == ["90\\ days"]
 
 
 def test_it_is_quiet_without_a_store(complete):
@@ -142,6 +152,7 @@ def test_zsh(zct, tmp_path):
         until("READY> ")
         for typed, word in [
             ("zct stat mod\t\n", "dtype       float32"),
+            ("zct save -f safe\t -s x 2>&1 | cut -c 1-13\n", "zct: save: to"),
             ("zct docto\t --explai\t | head -n 1 | cut -c1-3\n", "ok "),
             ("zct ls --stor\t=defa\t --names\n", "model/only one"),
         ]:

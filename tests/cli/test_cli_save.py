@@ -65,7 +65,6 @@ def test_npz(zct, tmp_path):
         assert files.same(back[name], array), name
 
 
-
 def test_an_npz_member_beyond_4_gib(zct, tmp_path):
     room = min(os.statvfs(zct.directory).f_bavail * os.statvfs(zct.directory).f_frsize, os.statvfs(tmp_path).f_bavail * 4096)
     if room < 12 << 30:
@@ -100,7 +99,7 @@ SAFE = {
     "z": ("C64", [1], np.array([1 + 2j], "c8").tobytes()),
     "none": ("F32", [0, 7], b""),
     "scalar": ("U16", [], b"\1\2"),
-    "caf\u00e9 \"\\\n": ("I32", [1], b"\1\2\3\4"),
+    'caf\u00e9 "\\\n': ("I32", [1], b"\1\2\3\4"),
 }
 
 
