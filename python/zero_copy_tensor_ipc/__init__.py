@@ -54,6 +54,7 @@ from ._core import (
     wait_any,
     zeros,
 )
+from ._versioned import Versioned
 
 __all__ = [
     "ClosedError",
@@ -77,6 +78,7 @@ __all__ = [
     "TensorReplacedError",
     "TooManyHandlesError",
     "TooManyMembersError",
+    "Versioned",
     "WriterDiedError",
     "__version__",
     "attach_async",

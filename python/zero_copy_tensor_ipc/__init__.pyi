@@ -37,6 +37,7 @@ from ._core import (
     wait_any as wait_any,
     zeros as zeros,
 )
+from ._versioned import Versioned as Versioned
 
 __all__ = [
     "ClosedError",
@@ -60,6 +61,7 @@ __all__ = [
     "TensorReplacedError",
     "TooManyHandlesError",
     "TooManyMembersError",
+    "Versioned",
     "WriterDiedError",
     "__version__",
     "attach_async",
