@@ -30,6 +30,7 @@ _MENU = """
 :caption: Using it
 
 docs/COMING_FROM
+docs/CHOOSING
 docs/SENDING
 docs/RESULTS
 docs/CLI

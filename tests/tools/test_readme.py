@@ -27,7 +27,7 @@ def blocks(name):
         yield match.group(1), text.count("\n", 0, match.start()) + 2, match.group(2)
 
 
-PAGES = ["README.md", "docs/COMING_FROM.md", "docs/SENDING.md"]
+PAGES = ["README.md", "docs/COMING_FROM.md", "docs/SENDING.md", "docs/CHOOSING.md"]
 BLOCKS = [(page, *block) for page in PAGES for block in blocks(page)]
 
 
