@@ -209,7 +209,8 @@
     "name: None is $ZCT_STORE, else \"default\"; one with a '/' is a file's path. capacity: bytes of payload; None is\n" \
     "the store's own, for a new one $ZCT_CAPACITY or the size of the file system. directory: None is $ZCT_DIR, else\n" \
     "/dev/shm. mode: permission bits of a new store: who may open it is trusted. A capacity, max_names or\n"         \
-    "max_members that differs from an existing store's is a ValueError. Leaving `with` closes the object.\n\n"       \
+    "max_members that differs from an existing store's is a ValueError. Leaving `with` closes the object.\n"         \
+    "The path of a file that one may only read gives a Store that looks: list(), stats() and check().\n\n"           \
     "Raises PermissionError, StoreVersionError, StoreCorruptError, StoreFullError, TooManyMembersError,\n"           \
     "StoreBusyError.\n\n"                                                                                            \
     ">>> with Store(\"doc-store\", capacity=1 << 20) as s:\n"                                                        \

@@ -20,6 +20,18 @@ PyObject *zpy_store_new(zct_store *store) {
     return wrap(zpy.store_type, store);
 }
 
+/* Whoever names a file that they may read and not write gets a Store that looks: list, stats, check. By name alone nobody gets
+ * another's store, not even to look at. */
+static int open_or_observe(const char *name, const zct_store_options *options, zct_store **ret_store, bool *ret_raised) {
+    int rc = zpy_store_open(name, options, ret_store, ret_raised);
+    if (rc != -ZCT_EACCES || *ret_raised || !name || !strchr(name, '/'))
+        return rc;
+    zct_store_options look = {.size = sizeof look, .flags = ZCT_STORE_EXISTING | ZCT_STORE_OBSERVE};
+    if (zpy_store_open(name, &look, ret_store, ret_raised) == 0)
+        return 0;
+    return *ret_raised ? rc : zpy_store_open(name, options, ret_store, ret_raised); /* for its sentence */
+}
+
 static PyObject *store_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"name", "capacity", "directory", "mode", "max_names", "max_members", NULL};
     PyObject *name = Py_None, *capacity = NULL, *directory = NULL, *mode = NULL, *max_names = NULL, *max_members = NULL;
@@ -43,7 +55,7 @@ static PyObject *store_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     const char *text = name_bytes ? PyBytes_AS_STRING(name_bytes) : NULL;
     zct_store *store = NULL;
     bool raised;
-    int rc = zpy_store_open(text, &options, &store, &raised);
+    int rc = open_or_observe(text, &options, &store, &raised);
     if (rc < 0) {
         if (!raised)
             zpy_raise(rc, NULL, text ? text : "default");

@@ -211,3 +211,60 @@ def test_timeout_none_can_be_interrupted(store):
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)
+
+
+class InTheMiddle:
+    """An element that does something when it is converted: a create stands still in the middle of its copy."""
+
+    def __init__(self, then):
+        self.then = then
+
+    def __float__(self):
+        self.then()
+        return 5.0
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["a new name", "a replaced one"])
+def test_attach_in_the_window_of_a_create(store, peer, old):
+    """Nobody sees a tensor that is being made: neither this process, nor another; then all see it whole."""
+    p = peer()
+    kept = store.create("x", np.full(1000, 4.0)) if old else None
+    seen = []
+
+    def look():
+        seen.append(True)
+        if old:
+            assert store.attach("x")[999] == 4 and p.do("float(zct.attach_shared_tensor('x')[999])") == 4
+            assert [r.generation for r in store.list()] == [1]
+        else:
+            with pytest.raises(zct.TensorNotFoundError):
+                store.attach("x")
+            assert p.do("zct.list_shared_tensors()") == store.list() == []
+            p.start("t = zct.attach_shared_tensor('x', timeout=None)")
+
+    data = np.full(1000, 5.0, object)
+    data[500] = InTheMiddle(look)
+    t = store.create("x", data, dtype=float, exists="replace")
+    assert seen == [True] and (t == 5).all() and t.generation == 1 + old
+    if old:
+        assert (kept == 4).all()
+    else:
+        p.finish()
+        assert p.do("float(t.min()), float(t.max())") == [5.0, 5.0]
+
+
+def test_a_create_that_fails_in_the_middle(store):
+    """Its name, its bytes and what it was to replace are as they were."""
+    t = store.create("x", np.full(1000, 4.0))
+    used = store.stats().used
+
+    def fail():
+        raise KeyError("no value")
+
+    data = np.full(1000, 5.0, object)
+    data[500] = InTheMiddle(fail)
+    for name in ("x", "y"):
+        with pytest.raises(KeyError, match="no value"):
+            store.create(name, data, dtype=float, exists="replace")
+    assert [r.name for r in store.list()] == ["x"] and store.attach("x").generation == 1 and (t == 4).all()
+    assert store.stats().used == used and store.stats().names == 1
