@@ -61,7 +61,7 @@ enum zct_error {
     ZCT_EINVAL = 22,       /* an argument is outside its contract */
     ZCT_ETOOMANYHANDLES = 24, /* EMFILE: too many handles of this process are in flight */
     ZCT_EFULL = 28,        /* ENOSPC: file system, capacity, names, or the cgroup's room */
-    ZCT_EDEADLOCK = 35,    /* EDEADLK: the library was re-entered (from a signal handler, say) */
+    ZCT_EDEADLOCK = 35,    /* EDEADLK: the thread would wait for itself: a lock that it has, or the library re-entered */
     ZCT_ETOOMANYMEMBERS = 87, /* EUSERS: every member slot is taken by a living process */
     ZCT_ETIMEDOUT = 110,   /* the caller's deadline passed */
     ZCT_EGONE = 116,       /* ESTALE: the store was destroyed, or its file unlinked or replaced */
@@ -72,8 +72,8 @@ enum zct_error {
     ZCT_EMISMATCH = 4098,  /* dtype or shape is not what the store has */
     ZCT_ENOTWHOLE = 4099,  /* memory is not the whole of an unnamed block of this store: it must be copied */
     ZCT_ECLOSED = 4100,    /* the store or attachment was closed by this process */
-    ZCT_ENOTOWNER = 4101,  /* lock words: the caller is not the owner */
-    ZCT_EWRITERDIED = 4102, /* lock words: the last writer died while writing */
+    ZCT_ENOTOWNER = 4101,  /* the lock, or the handle, is not this process's */
+    ZCT_EWRITERDIED = 4102, /* the last writer of a tensor died while writing */
     ZCT_EUNSUPPORTED = 4103, /* the file system or kernel lacks what the library needs */
     ZCT_EREPLACED = 4105,  /* a wait: the name means another tensor now */
     ZCT_EOS = 4104         /* any other operating-system error; the sentence has it */
@@ -83,7 +83,8 @@ enum zct_error {
 enum zct_note {
     ZCT_REPLACED = 1, /* create: a leftover that nobody alive held had this name and was replaced */
     ZCT_ATTACHED = 2, /* create with ZCT_EXISTS_ATTACH: the name was there; nothing was copied */
-    ZCT_COPIED = 3    /* publish: made by a copy */
+    ZCT_COPIED = 3,   /* publish: made by a copy */
+    ZCT_RECOVERED = 5 /* lock with ZCT_RECOVER: locked, and the last writer died while writing */
 };
 
 /* Short English for a code (either sign) or note; never NULL, static storage. */
@@ -367,6 +368,48 @@ ZCT_API int zct_seal(zct_tensor *tensor);
 /* 1 if sealed now. */
 ZCT_API int zct_tensor_is_sealed(const zct_tensor *tensor);
 
+/* ---- locks --------------------------------------------------------------------------------------------- */
+
+/* Every tensor carries a reader-writer lock, which survives whoever has it: any number of processes and threads read at
+ * once, or one thread writes. It is advice: nothing keeps those who do not ask from the memory.
+ *
+ * - A reader that dies is noticed by nobody, but as a short wait. A writer that dies leaves the tensor POISONED: every lock
+ *   fails with -ZCT_EWRITERDIED, until somebody locks it for writing with ZCT_RECOVER (note ZCT_RECOVERED), mends the
+ *   contents, calls zct_lock_mark_consistent, and releases. A writer that dies while it still waits for readers poisons
+ *   nothing.
+ * - A thread may lock again for reading what it reads. What would make it wait for itself, to write what it reads or writes, or
+ *   read what it writes, is -ZCT_EDEADLOCK, whatever the timeout.
+ * - Writers go before readers that come later; a reader that was passed over goes before the next writer.
+ * - Locks belong to the process: a thread that ends leaves its locks locked, and any thread may release a guard. A forked
+ *   child has none of its parent's: releasing a copied guard there is -ZCT_ENOTOWNER and changes nothing.
+ * - At most 256 threads of a process may have ever read in one store at the same time (-ZCT_EFULL). */
+
+/* A lock that is held. The caller's memory, all of it private to the library. It may be moved, and released by any thread;
+ * the attachment must live until it is released. */
+typedef struct zct_lock_guard {
+    zct_tensor *tensor;
+    uint64_t place, what;
+} zct_lock_guard;
+
+enum zct_lock_flags {
+    ZCT_RECOVER = 1 /* lock a poisoned tensor, too: note ZCT_RECOVERED */
+};
+
+/* Lock for reading. Waits for writers up to timeout_ns. *ret_guard is written on success alone: 0, or ZCT_RECOVERED, and
+ * then the contents may be half old and half new. Errors: ETIMEDOUT (the sentence names who is in the way), EWRITERDIED,
+ * EDEADLOCK, EINTERRUPTED (a signal came while it waited: call again), EFULL, EGONE, ENOTMEMBER. */
+ZCT_API int zct_tensor_read_lock(zct_tensor *tensor, int64_t timeout_ns, uint32_t flags, zct_lock_guard *ret_guard);
+/* Lock for writing; likewise. -ZCT_EACCES for a sealed tensor and an attachment that is not ZCT_MODE_WRITE. */
+ZCT_API int zct_tensor_write_lock(zct_tensor *tensor, int64_t timeout_ns, uint32_t flags, zct_lock_guard *ret_guard);
+/* Give the lock back and empty the guard. Never waits. -ZCT_ENOTOWNER, and nothing else happens, for an empty guard and
+ * one that a forked child inherited. */
+ZCT_API int zct_lock_release(zct_lock_guard *guard);
+/* Before the release of a lock for writing: the contents are whole, the tensor is not to be poisoned any more. Counts
+ * when the lock is released; no effect on one that is not poisoned. -ZCT_ENOTOWNER for any other guard. */
+ZCT_API int zct_lock_mark_consistent(zct_lock_guard *guard);
+/* 1 if the guard holds a lock of this process, else 0. */
+ZCT_API int zct_lock_held(const zct_lock_guard *guard);
+
 /* ---- looking ------------------------------------------------------------------------------------------- */
 
 typedef struct zct_stat {
@@ -392,7 +435,17 @@ typedef struct zct_stat {
     uint32_t descriptor_len; /* bytes of the struct descriptor, of the metadata: zct_stat_blobs */
     uint32_t metadata_len;
     uint64_t version;      /* completed writes that were counted */
+    uint32_t lock;         /* enum zct_lock_state, of all members together */
+    uint32_t reserved;
 } zct_stat;
+
+/* What is done with a tensor's lock at this moment: bits. */
+enum zct_lock_state {
+    ZCT_LOCK_READ = 1,     /* locked for reading */
+    ZCT_LOCK_WRITTEN = 2,  /* locked for writing */
+    ZCT_LOCK_WANTED = 4,   /* a writer waits for readers */
+    ZCT_LOCK_POISONED = 8  /* a writer died while writing; of a tensor, not of a holder */
+};
 
 /* One that is being made may have no shape yet: ndim and nbytes are 0 then. */
 enum zct_state { ZCT_STATE_NAMED = 1, ZCT_STATE_NAMELESS = 2, ZCT_STATE_ENDING = 3, ZCT_STATE_BEING_MADE = 4 };
@@ -408,7 +461,7 @@ typedef struct zct_holder {
     uint32_t handles;      /* of it in flight */
     int64_t oldest_handle_ns; /* CLOCK_REALTIME, 0 if none */
     int32_t is_self;
-    int32_t reserved;
+    uint32_t lock;         /* enum zct_lock_state: what it does with that tensor's lock */
     char command[64];      /* head of its command line */
 } zct_holder;
 

@@ -20,7 +20,7 @@ static const struct {
     {ZCT_EINVAL, "ZCT_EINVAL", "invalid argument"},
     {ZCT_ETOOMANYHANDLES, "ZCT_ETOOMANYHANDLES", "too many handles in flight"},
     {ZCT_EFULL, "ZCT_EFULL", "no space left in the store"},
-    {ZCT_EDEADLOCK, "ZCT_EDEADLOCK", "the library was re-entered"},
+    {ZCT_EDEADLOCK, "ZCT_EDEADLOCK", "the thread would wait for itself"},
     {ZCT_ETOOMANYMEMBERS, "ZCT_ETOOMANYMEMBERS", "too many member processes"},
     {ZCT_ETIMEDOUT, "ZCT_ETIMEDOUT", "timed out"},
     {ZCT_EGONE, "ZCT_EGONE", "the store is gone"},
@@ -111,6 +111,8 @@ const char *zct_strerror(int code)
         return "a leftover of that name was replaced";
     if (code == ZCT_COPIED)
         return "made by a copy";
+    if (code == ZCT_RECOVERED)
+        return "locked for recovery";
     const char *const *text = row_of(code, false); /* the note ZCT_ATTACHED has the value of ENOENT: codes win */
     return text ? *text : "unknown code";
 }

@@ -64,6 +64,8 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the futex word is the
 #define fence_acquire() atomic_thread_fence(memory_order_acquire)
 #define fence_release() atomic_thread_fence(memory_order_release)
 #define fence_sc() atomic_thread_fence(memory_order_seq_cst)
+/* Between a store here and stores of the caller's own code: for whoever dies between them. */
+#define fence_compiler() atomic_signal_fence(memory_order_seq_cst)
 
 /* Elements of a tensor: payload, whose contents recovery does not look at. */
 #define element_load(p) __atomic_load_n((p), __ATOMIC_SEQ_CST)
@@ -98,6 +100,23 @@ static inline void get_words(uint64_t *to, const sh64 *words, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         to[i] = atomic_load_explicit(&((sh64 *)&words[i])->v, memory_order_relaxed);
+}
+
+/* Are the 16 words of a cache line 0, each read once, after whatever seq_cst RMW came before? */
+static inline bool line_is_zero(const sh32 *line)
+{
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+    /* Loads stay behind a locked instruction, and a lane of an aligned vector is read as a word is. */
+    typedef uint64_t vector __attribute__((vector_size(16), may_alias));
+    const volatile vector *v = (const volatile vector *)(const volatile void *)line;
+    vector any = (v[0] | v[1]) | (v[2] | v[3]);
+    return (any[0] | any[1]) == 0;
+#else
+    uint32_t any = 0;
+    for (int i = 0; i < 16; i++)
+        any |= get_sc(&((sh32 *)line)[i]);
+    return any == 0;
+#endif
 }
 
 #define pv_get(p) atomic_load_explicit(&(p)->v, memory_order_acquire)

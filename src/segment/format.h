@@ -27,7 +27,8 @@ enum {
     NAME_MAX_WORDS = 32,
     SHAPE_INLINE = 6,
     AUX_UNIT = 64,
-    LINES_MORE = 255,     /* further cache lines of read locks a member may have */
+    LINE_MARKS = 15,      /* read locks in one line */
+    LINES_MORE = 255,     /* further lines of read locks a member may have */
     SEARCH_PAGES = 33,    /* hints: one for each power of two of a run's pages */
     SEARCH_CELLS = 8,
     FREESLOT_WORDS = ZCT_MAX_MEMBERS / 64
@@ -114,13 +115,19 @@ struct slot {
     sh64 since_ns;  /* [H] CLOCK_REALTIME of the join */
     sh64 nonce;     /* [F] of tickets; only grows */
     sh64 probed_ns; /* [H] clock of the last answer "alive" */
-    sh32 lines;     /* [F] lock lines in use; only grows */
-    sh32 pad0;
+    sh64 pad0;
     sh64 command[8]; /* [H] head of the command line, NUL padded */
-    sh64 intent[8]; /* [F] descriptors that this member has write-locked, + 1 */
-    sh64 pad1[8];
+    sh64 pad1[16];
 };
 _Static_assert(sizeof(struct slot) == 256, "slot layout");
+
+/* What one thread of a member read-locks: written by that thread, cleared by whoever gives the lock back or reaps. The bit in
+ * the member's row is set as long as a mark says so. */
+struct read_line {
+    sh32 mark[LINE_MARKS]; /* [F] {times more:8 | desc + 1:24}, 0: none */
+    sh32 more;             /* [F] in a member's first line: how many further ones it has; only grows */
+};
+_Static_assert(sizeof(struct read_line) == 64, "a cache line");
 
 /* A handle in flight. */
 struct ticket {

@@ -50,8 +50,8 @@ int geometry_make(uint64_t capacity, uint32_t names, uint32_t members, struct ge
     g.chunkfree = place(&at, chunks * 2);
     g.masks = place(&at, g.pages * 8);
     g.epochs = place(&at, div_up(g.pages, EPOCH_PAGES) * 4);
-    g.lines = place(&at, members * 64ull);
-    g.lines_more = place(&at, members * 64ull * LINES_MORE);
+    g.lines = place(&at, members * sizeof(struct read_line));
+    g.lines_more = place(&at, members * sizeof(struct read_line) * LINES_MORE);
     g.control_size = at;
     g.payload_offset = round_up(at + PAYLOAD_GAP, PAYLOAD_ALIGN);
     g.file_size = g.payload_offset + capacity;
@@ -72,7 +72,7 @@ uint32_t geometry_fingerprint(void)
 {
     const uint64_t sizes[] = {sizeof(struct header), sizeof(struct words), sizeof(struct slot), sizeof(struct ticket),
                               sizeof(struct desc), sizeof(struct aux_head), HEADER_WORDS, NAME_INLINE, SHAPE_INLINE,
-                              AUX_UNIT, LINES_MORE, CHUNK_PAGES, EPOCH_PAGES, ROW_SKEW, ZCT_FORMAT_VERSION};
+                              AUX_UNIT, LINE_MARKS, LINES_MORE, CHUNK_PAGES, EPOCH_PAGES, ROW_SKEW, ZCT_FORMAT_VERSION};
     uint64_t h = 0;
     for (size_t i = 0; i < COUNT(sizes); i++)
         h = mix64(h ^ sizes[i]);

@@ -28,8 +28,8 @@ struct geometry {
     uint64_t chunkfree; /* [H] AL sh16 per 64 pages: free cells */
     uint64_t masks;     /* [H] AL sh64 per page of such a chunk: cells in use */
     uint64_t epochs;    /* [H] sh32 per 2 MiB of payload: trims */
-    uint64_t lines;     /* [F] sh32[16] per member: what its threads read-lock */
-    uint64_t lines_more; /* [F] sh32[16][LINES_MORE] per member */
+    uint64_t lines;     /* [F] struct read_line[members]: the first of each; 64 of them in a page */
+    uint64_t lines_more; /* [F] struct read_line[members][LINES_MORE] */
     uint64_t control_size, payload_offset, file_size;
 };
 

@@ -181,6 +181,8 @@ void store_free_private(struct zct_store *s)
     os_unmap(s->rw.base, s->g.capacity);
     os_unmap(s->ro.base, s->g.capacity);
     os_unmap(s->lref, (uint64_t)s->g.names * sizeof *s->lref);
+    os_unmap(s->writers, (uint64_t)s->g.names * sizeof *s->writers);
+    os_unmap(s->readers, (1 + LINES_MORE) * sizeof *s->readers);
     os_unmap(s->reservation, s->reservation_size);
     free(s->path);
     free(s->directory);
@@ -209,7 +211,15 @@ static int map_control(struct zct_store *s, int fd, bool writable)
 static int private_tables(struct zct_store *s)
 {
     s->lref = os_map_memory((uint64_t)s->g.names * sizeof *s->lref);
-    return s->lref ? 0 : fail(ZCT_ENOMEM, "out of memory for store '%s'", s->name);
+    s->writers = os_map_memory((uint64_t)s->g.names * sizeof *s->writers);
+    s->readers = os_map_memory((1 + LINES_MORE) * sizeof *s->readers);
+    return s->lref && s->writers && s->readers ? 0 : fail(ZCT_ENOMEM, "out of memory for store '%s'", s->name);
+}
+
+uint32_t store_next_membership(void)
+{
+    static uint32_t last;
+    return ++last;
 }
 
 static bool same_file(const char *path, const struct os_stat *st)
@@ -278,6 +288,7 @@ static int join(struct zct_store *s, int fd)
         return fail_os(ZCT_ENOMEM, err, "cannot map one page of store '%s'", s->name);
     os_not_in_child(s->token, PAGE);
     s->row = (uint8_t *)row_at(s, s->slot);
+    s->membership = store_next_membership();
     pv_put(&s->state, STORE_MEMBER);
     return 0;
 }

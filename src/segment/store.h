@@ -18,6 +18,15 @@ struct stripe {
     _Alignas(64) plock lock; /* of lref[t] and of this process's row bit t, for t mod STRIPES */
 };
 
+/* One of our lines of read locks: whose it is. Written by that thread, or by one that found it gone. */
+struct reader {
+    _Alignas(64) struct read_line *line;
+    pv32 thread;         /* its number, 0: nobody's */
+    uint32_t top;        /* marks below it may be set: at least 1 */
+    bool is_first;       /* of its thread's */
+    struct reader *next; /* the same thread's next line */
+};
+
 /* A part of the payload's address space: nothing is accessible beyond `enabled`. */
 struct window {
     uint8_t *base;
@@ -38,6 +47,10 @@ struct zct_store {
     bool observer;
     uint32_t *lref;         /* [names] this process's references to each tensor; under its stripe */
     uint8_t *row;           /* ours, in control */
+    struct reader *readers; /* tensor/marks: [1 + LINES_MORE], which thread has which of our lines */
+    pv64 *writers;          /* tensor/lock: [names] {epoch:32 | thread:32}: which of ours write-locked it last */
+    uint32_t membership;    /* number of this process's: a new one for each time it joins, and in a child */
+    pv64 hungry_word, hungry_since; /* tensor/lock: a lock word that was left to readers, and since when */
     struct window rw, ro;   /* the payload; ro.base NULL until the first read-only attach */
     struct stripe stripes[STRIPES];
     pv64 spares[SPARES];    /* tensor/attach: a released attachment, kept for the next attach to t (t mod SPARES); 0: none */
@@ -128,6 +141,21 @@ static inline sh64 *row_word(struct zct_store *s, unsigned p, uint32_t t)
     sh64 *word = row_at(s, p) + t / 64;
     return control_page_present(s, offset_of(s, word)) ? word : NULL;
 }
+/* Line i of member p, i <= LINES_MORE. Its page must be asked for. */
+static inline struct read_line *line_at(struct zct_store *s, unsigned p, unsigned i)
+{
+    return likely(i == 0) ? &REGION(s, struct read_line, s->g.lines)[p]
+                          : &REGION(s, struct read_line, s->g.lines_more)[(uint64_t)p * LINES_MORE + i - 1];
+}
+/* 64 first lines lie in one page, and their members have the 64 bits of a hint: bit g, the page of members 64 g and on exists. */
+static inline uint64_t line_groups(struct zct_store *s)
+{
+    const sh64 *words = REGION(s, sh64, s->g.present);
+    uint64_t page = s->g.lines / PAGE, shift = page % 64, bits = get_sc((sh64 *)&words[page / 64]) >> shift;
+    if (unlikely(shift > 48))
+        bits |= get_sc((sh64 *)&words[page / 64 + 1]) << (64 - shift);
+    return bits & low_bits((s->g.members + 63) / 64);
+}
 /* A descriptor index that came from shared memory: in range, and its memory is there. */
 static inline bool desc_there(struct zct_store *s, uint32_t t)
 {
@@ -159,6 +187,7 @@ static inline bool store_ready(struct zct_store *s)
 {
     return likely(pv_get(&s->state) == STORE_MEMBER && !pv_get(&s->lost) && !get_relaxed(&s->words->gone) && process_may_call());
 }
+uint32_t store_next_membership(void); /* under F, or where there is one thread */
 int store_map_window(struct zct_store *s, struct window *w, enum os_access access);
 int window_need(struct zct_store *s, struct window *w, uint64_t end, enum os_access access);
 

@@ -8,7 +8,8 @@
  *   ext  = 0 (none) | small:1 page:32 cell:6 cells:6 | large: page:31 pages:32
  *   ref  = { generation:40 | desc + 1:24 }             prev, next
  *   who  = { slot generation:52 | slot:12 }            maker
- *   aux  = { first unit:32 | units:32 } */
+ *   aux  = { first unit:32 | units:32 }
+ *   mark = { times more:8 | desc + 1:24 }              read locks */
 #ifndef ZCT_SEGMENT_WORDS_H
 #define ZCT_SEGMENT_WORDS_H
 
@@ -113,6 +114,17 @@ static inline uint32_t aux_units(uint64_t aux) { return (uint32_t)aux; }
 #define TICKET_NONCE_MASK ((1ull << 40) - 1)
 static inline uint64_t ticket_make(uint64_t nonce, uint32_t desc) { return (nonce & TICKET_NONCE_MASK) << 24 | (desc + 1); }
 static inline uint32_t ticket_desc(uint64_t ticket) { return (uint32_t)(ticket & 0xffffff) - 1; }
+
+/* ---- marks: what a thread read-locks, and how many times more than once ---- */
+
+#define MARK_ONCE (1u << 24)
+#define MARK_MOST (255u << 24)
+static inline uint32_t mark_make(uint32_t desc) { return desc + 1; }
+static inline bool mark_is(uint32_t mark, uint32_t desc) { return (mark & 0xffffff) == desc + 1; }
+static inline uint32_t mark_desc(uint32_t mark) { return (mark & 0xffffff) - 1; }
+static inline bool mark_may_nest(uint32_t mark) { return mark < MARK_MOST; }
+static inline uint32_t mark_nested(uint32_t mark) { return mark + MARK_ONCE; }
+static inline uint32_t mark_left(uint32_t mark) { return mark >= MARK_ONCE ? mark - MARK_ONCE : 0; }
 
 /* ---- index ---- */
 

@@ -32,7 +32,7 @@ bool owner_repair(sh64 *word, uint64_t seen)
 {
     while (owner_of(seen) != 0) {
         uint64_t now = seen;
-        if (cas_sc(word, &now, owner_repaired(seen))) {
+        if (cas_sc(word, &now, owner_repaired(seen, true))) {
             futex_wake_shared(word);
             return true;
         }

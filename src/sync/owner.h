@@ -1,12 +1,13 @@
 /* owner.h - a robust owner word: a lock between processes whose holder may die at any instruction.
  *
  *   low 32 bits (the futex word): [15:0] owner's slot + 1, 0 = free   [16] DIRTY: an owner died inside
- *                                 [17] WAIT: somebody sleeps            [18] HUNGRY: kept for the reader-writer lock
+ *                                 [17] WAIT: somebody sleeps            [18] HUNGRY: readers were passed over
  *   high 32 bits: epoch, one more at each acquisition and each repair
  *
  * Transitions (pure functions below): take: free -> owned, epoch + 1. drop: owned -> free, WAIT off, DIRTY kept or
- * cleared. repair: owned by a dead slot -> free, DIRTY, epoch + 1. A repair compares the whole word that was read BEFORE
- * the proof of death, so a slot that was filled again and took the lock anew (another epoch) is never robbed. */
+ * cleared. repair: owned by a dead slot -> free, epoch + 1, DIRTY if it died inside. A repair compares the whole word that
+ * was read BEFORE the proof of death, so a slot that was filled again and took the lock anew (another epoch) is never
+ * robbed. */
 #ifndef ZCT_SYNC_OWNER_H
 #define ZCT_SYNC_OWNER_H
 
@@ -32,10 +33,23 @@ static inline uint64_t owner_dropped(uint64_t w, bool clean)
 {
     return owner_with(owner_epoch(w), w & (OWNER_HUNGRY | (clean ? 0 : OWNER_DIRTY)), 0);
 }
-static inline uint64_t owner_repaired(uint64_t w)
+/* `inside`: it died where it may have left things half done. */
+static inline uint64_t owner_repaired(uint64_t w, bool inside)
 {
-    return owner_with(owner_epoch(w) + 1, (w & OWNER_HUNGRY) | OWNER_DIRTY, 0);
+    return owner_with(owner_epoch(w) + 1, (w & (OWNER_HUNGRY | OWNER_DIRTY)) | (inside ? OWNER_DIRTY : 0), 0);
 }
+
+/* ---- the same word with readers beside it (tensor/lock.c) ---- */
+
+/* A writer may take a free word, but leaves it to hungry readers for a while. */
+static inline bool owner_open_to_writer(uint64_t w, bool patience_over)
+{
+    return owner_of(w) == 0 && (patience_over || !(w & OWNER_HUNGRY));
+}
+/* The owner still waits for readers: `active` is the epoch of the last one that did not have to any more. */
+static inline bool owner_draining(uint64_t w, uint32_t active) { return owner_of(w) != 0 && active != owner_epoch(w); }
+/* The same ownership: what others may set meanwhile aside. */
+static inline bool owner_same(uint64_t a, uint64_t b) { return ((a ^ b) & ~(OWNER_WAIT | OWNER_HUNGRY)) == 0; }
 
 /* Is the member in `slot` dead? 1 yes (proved), 0 no, negative: cannot be known now. Passed in: the lock stands below
  * the room that knows. */

@@ -192,6 +192,7 @@ int attachment_make(struct zct_store *s, uint32_t t, uint64_t st, int mode, stru
     if (likely(rc == 0)) {
         a->store = s;
         a->desc = t;
+        a->d = d;
         a->made = false;
         a->gen = st_gen(st);
         a->form = form;

@@ -2,10 +2,11 @@
  *
  * I1 FREE: no extent, no row has it. I2 extents are in range and disjoint, aux blocks too. I3 with AL free and clean the
  * caches agree with the descriptors: used pages, cells, index, counts. I4 NEXT, BARENEXT and FREEING exist only under AL, and
- * ALLOC belongs to somebody. A dead member that nobody has reaped yet is no finding; what it left may keep I1 and I4.
+ * ALLOC belongs to somebody. I5 whoever reads or writes under a tensor's lock has its bit, and who left or was reaped has no
+ * lock. A dead member that nobody has reaped yet is no finding; what it left may keep I1 and I4.
  *
  * A member takes AL, so nothing moves. An observer compares `changes` and looks again. */
-#include "tensor/tensor.h"
+#include "tensor/lock.h"
 
 #include "pool/bits.h"
 
@@ -104,6 +105,37 @@ static bool any_row(struct zct_store *s, uint32_t t)
     return false;
 }
 
+static bool holds(struct zct_store *s, unsigned p, uint32_t t)
+{
+    sh64 *word = row_word(s, p, t);
+    return get_acquire(&slot_at(s, p)->used) && word && (get_sc(word) & bit_of(t));
+}
+
+/* I5, the writer. Locks are not AL's: what changed meanwhile is no finding. */
+static void check_writer(struct checker *c, uint32_t t)
+{
+    struct zct_store *s = c->s;
+    sh64 *owner = &desc_at(s, t)->lock.owner;
+    uint64_t w = get_sc(owner);
+    if (owner_of(w) == 0)
+        return;
+    unsigned p = owner_of(w) - 1;
+    bool sound = p < s->g.members && control_page_present(s, offset_of(s, slot_at(s, p))) && holds(s, p, t);
+    if (!sound && get_sc(owner) == w)
+        found(c, "tensor %u is locked for writing by member %u, which does not hold it", t, p);
+}
+
+/* I5, a mark of a reader. */
+static void check_mark(void *context, unsigned p, sh32 *mark)
+{
+    struct checker *c = context;
+    struct zct_store *s = c->s;
+    uint32_t is = get_sc(mark), t = mark_desc(is);
+    bool sound = desc_there(s, t) && holds(s, p, t);
+    if (!sound && get_sc(mark) == is)
+        found(c, "member %u reads tensor %u under its lock and does not hold it", p, t);
+}
+
 static void check_desc(struct checker *c, uint32_t t)
 {
     struct zct_store *s = c->s;
@@ -116,6 +148,7 @@ static void check_desc(struct checker *c, uint32_t t)
         found(c, "descriptor %u has the unknown state %d", t, (int)state);
         return;
     }
+    check_writer(c, t);
     if (state == ST_FREE) {
         if (ext || aux)
             found(c, "descriptor %u is free and has memory", t);
@@ -224,6 +257,9 @@ static int pass(struct checker *c)
     for (uint32_t t = 0; t < limit; t++)
         if (desc_there(s, t))
             check_desc(c, t);
+    for (unsigned p = 0; p < s->g.members; p++)
+        if (control_page_present(s, offset_of(s, slot_at(s, p))))
+            marks_each(s, p, check_mark, c);
     if (c->quiet) {
         check_caches(c);
         check_index(c);

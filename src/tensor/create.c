@@ -1,5 +1,5 @@
 /* create.c - making a tensor: a descriptor and an extent under AL, the contents outside it, the name under AL again. */
-#include "tensor/tensor.h"
+#include "tensor/lock.h"
 
 #include <errno.h>
 
@@ -133,6 +133,7 @@ static int look_and_claim(struct zct_store *s, deadline limit, struct passed *pa
         put_relaxed(&d->next, 0);
         put_relaxed(&d->prev, 0);
         put_relaxed(&d->kind, 0);
+        lock_begin(d);
         put_relaxed(&d->serial, 0); /* or a handle of the last tenant would take what is undone before it has one */
         put_relaxed(&d->sender, 0);
         put_relaxed(&d->version, 0);

@@ -4,7 +4,7 @@
  * fresh open file description, and copies the parent's row into it by the rule of holding: bit, st, hint, st, veto. A bit is
  * never undone, whatever st says: the child inherits lref. The lock of life moves by inheritance: the parent closes its
  * descriptor, the child pins it with a mapping. Nobody naps here. */
-#include "tensor/tensor.h"
+#include "tensor/lock.h"
 
 #include "platform/file.h"
 #include "platform/process.h"
@@ -158,6 +158,7 @@ static void child_store(struct zct_store *s)
         return;
     pv_add(&s->forks, 1u);
     stock_forget(s, true);
+    marks_forget(s);  /* locks are not inherited */
     warmth_forget(s); /* shared pages are not mapped in a child until it touches them */
     int err = 0;
     uint8_t *token = NULL;

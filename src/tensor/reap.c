@@ -1,6 +1,6 @@
 /* reap.c - what a dead member held is returned. Idempotent: killed anywhere, the next reaper does it again. It visits the
  * member's own row, not a million tensors. */
-#include "tensor/tensor.h"
+#include "tensor/lock.h"
 
 #include "platform/bytelock.h"
 #include "platform/file.h"
@@ -53,6 +53,21 @@ static void reap_bit(struct zct_store *s, unsigned p, sh64 *word, uint32_t t)
     and_sc(word, ~bit_of(t));
 }
 
+static void repair_lock(struct zct_store *s, unsigned p, sh64 *word, uint32_t t)
+{
+    (void)word;
+    if (desc_there(s, t))
+        lock_repair_of(s, t, p);
+}
+
+/* What p read-locks and write-locks, on the authority of its row, whose bits go later. Without AL: who waits for a lock does
+ * not wait for the allocator's. */
+static void end_locks(struct zct_store *s, unsigned p)
+{
+    marks_clear(s, p);
+    each_bit(s, p, repair_lock);
+}
+
 /* Under AL: tensors of lifetime `owner` that p made end with it. */
 static void end_owned(struct zct_store *s, unsigned p)
 {
@@ -88,6 +103,7 @@ int reap(struct zct_store *s, unsigned p)
     struct slot *slot = slot_at(s, p);
     if (!get_acquire(&slot->used))
         return 0;
+    end_locks(s, p);
     if (!lock_for(s, p)) /* which also rebuilds, before anything of p's row is judged */
         return -EAGAIN;
     if (!MUTANT(8))
@@ -201,6 +217,7 @@ static void clear_bit(struct zct_store *s, unsigned p, sh64 *word, uint32_t t)
 /* L1. False: AL could not be had; the slot stays used, and whoever reaps it finishes. */
 static bool leaving(struct zct_store *s, bool wait)
 {
+    end_locks(s, s->slot); /* a write lock that is left behind is one of the dead: nobody says that the contents are whole */
     stock_empty(s);
     drop_tickets(s, s->slot);
     deadline limit = deadline_in(wait ? 100 * NS_PER_MS : 0);

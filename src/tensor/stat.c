@@ -1,5 +1,5 @@
 /* stat.c - looking at tensors and members without touching them. Observers come here too: every page is asked for first. */
-#include "tensor/tensor.h"
+#include "tensor/lock.h"
 
 #include "platform/file.h"
 #include "platform/process.h"
@@ -38,6 +38,19 @@ static bool is_living(struct zct_store *s, struct census *census, unsigned p)
     return census->alive[p / 64] & bit_of(p);
 }
 
+/* What member p does with t's lock. */
+static uint32_t lock_by(struct zct_store *s, unsigned p, uint32_t t)
+{
+    struct lock_words *lock = &desc_at(s, t)->lock;
+    uint64_t w = get_sc(&lock->owner);
+    uint32_t state = 0;
+    if (owner_of(w) == p + 1)
+        state = owner_draining(w, get_acquire(&lock->active)) ? ZCT_LOCK_WANTED : ZCT_LOCK_WRITTEN;
+    if (control_page_present(s, offset_of(s, line_at(s, p, 0))) && marks_has(s, p, t))
+        state |= ZCT_LOCK_READ;
+    return state;
+}
+
 /* Describe descriptor t as it is at one moment: read between two equal reads of its state. Without a census (NULL) nobody
  * is counted. */
 static int stat_desc(struct zct_store *s, uint32_t t, struct census *census, zct_stat *ret)
@@ -73,6 +86,7 @@ static int stat_desc(struct zct_store *s, uint32_t t, struct census *census, zct
         ret->extent_bytes = ext_bytes(ext).length;
         ret->descriptor_len = (uint32_t)blob_read(s, d, false, NULL, 0);
         ret->metadata_len = (uint32_t)blob_read(s, d, true, NULL, 0);
+        ret->lock = get_sc(&d->lock.owner) & OWNER_DIRTY ? ZCT_LOCK_POISONED : 0;
         uint64_t hint = get_relaxed(&d->hint), sender = get_relaxed(&d->sender);
         unsigned members = census ? s->g.members : 0;
         for (unsigned p = next_in_groups(hint | sender, 0, members); p < members;
@@ -82,6 +96,7 @@ static int stat_desc(struct zct_store *s, uint32_t t, struct census *census, zct
             if ((bit || tickets) && is_living(s, census, p)) {
                 ret->holders += bit;
                 ret->handles += tickets;
+                ret->lock |= bit ? lock_by(s, p, t) : 0;
             }
         }
         fence_acquire();
@@ -317,6 +332,7 @@ static int each_living(struct zct_store *s, const uint32_t *t, zct_holder *out, 
             fill_holder(s, p, h);
             h->holds = t ? bit : count_row(s, p);
             h->handles = tickets;
+            h->lock = t ? lock_by(s, p, *t) : 0;
             h->oldest_handle_ns = oldest;
         }
         n++;

@@ -11,6 +11,7 @@
 struct zct_tensor {
     zct_view view; /* first: zct_tensor_view is a cast */
     struct zct_store *store;
+    struct desc *d;     /* descs[desc] */
     uint32_t desc;
     bool made;          /* by this process, under its present name */
     uint64_t gen;       /* of st */

@@ -49,10 +49,16 @@ NOTICED(tickets_stay, 8, "of handles", "the dead's handles stay")
 NOTICED(row_stays, 9, "of join_full", "the dead's row stays")
 NOTICED(owned_stays, 10, "of lifetimes", "tensors of the dead's lifetime stay")
 NOTICED(no_whole_sweep, 11, "of close", "a reaper does not look at the whole ending map")
+NOTICED(marks_stay, 12, "of lock_read", "the dead's read locks stay")
+NOTICED(writer_stays, 13, "of lock_write", "the dead's write locks stay")
+NOTICED(poison_lost, 14, "of lock_dead_writer", "a writer that died writing leaves no poison")
+NOTICED(give_up_cleans, 15, "of lock_mend_not", "who gives up the wait for readers takes the poison away")
+NOTICED(waiter_poisons, 16, "of lock_dead_waiter", "a writer that died waiting leaves poison")
 static void none(void) { CHECK_EQ(sweep_with(0, "of replace"), 0); }
 
 #define MUTANT_TEST(name_) {.name = "noticed: " #name_, .run = name_}
 TESTS({.name = "without a fault nothing is noticed", .run = none}, MUTANT_TEST(no_rebuild), MUTANT_TEST(undecided_wins),
       MUTANT_TEST(asked_stays), MUTANT_TEST(freeing_stays), MUTANT_TEST(no_index), MUTANT_TEST(no_ending),
       MUTANT_TEST(unfinished_lost), MUTANT_TEST(tickets_stay), MUTANT_TEST(row_stays), MUTANT_TEST(owned_stays),
-      MUTANT_TEST(no_whole_sweep))
+      MUTANT_TEST(no_whole_sweep), MUTANT_TEST(marks_stay), MUTANT_TEST(writer_stays), MUTANT_TEST(poison_lost),
+      MUTANT_TEST(give_up_cleans), MUTANT_TEST(waiter_poisons))

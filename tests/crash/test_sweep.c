@@ -24,6 +24,7 @@ static uint8_t *block;
 
 #include "scenes/creates.h"
 #include "scenes/holds.h"
+#include "scenes/locks.h"
 #include "scenes/stores.h"
 #include "scenes/trouble.h"
 
@@ -88,6 +89,20 @@ static const struct test tests[] = {
     SCENE(late_holder_publish),
     SCENE(awaited),
     SCENE(repair),
+    SCENE(lock_read),
+    SCENE(lock_write),
+    SCENE(lock_wait_owner),
+    SCENE(lock_wait_readers),
+    SCENE(lock_hungry),
+    SCENE(lock_impatient),
+    SCENE(lock_wakes),
+    SCENE(lock_dead_reader),
+    SCENE(lock_dead_writer),
+    SCENE(lock_dead_waiter),
+    SCENE(lock_mend_not),
+    SCENE(lock_tenant),
+    SCENE(lock_fork),
+    SCENE(lock_left),
     {.name = "every crash point was used", .run = coverage},
 };
 enum { TEST_COUNT = sizeof tests / sizeof *tests };

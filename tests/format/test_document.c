@@ -127,7 +127,8 @@ static void structs(void)
             F(struct lock_words, drain));
 #define S(name) F(struct slot, name)
     COMPARE("struct slot", struct slot, S(used), S(pid), S(gen), S(uid), S(bell), S(pid_ns), S(since_ns), S(nonce), S(probed_ns),
-            S(lines), S(pad0), S(command), S(intent), S(pad1));
+            S(pad0), S(command), S(pad1));
+    COMPARE("struct read_line", struct read_line, F(struct read_line, mark), F(struct read_line, more));
     COMPARE("struct ticket", struct ticket, F(struct ticket, word), F(struct ticket, made_ns));
 #define D(name) F(struct desc, name)
     COMPARE("struct desc", struct desc, D(st), D(hint), D(ext), D(serial), D(type), D(form), D(shape), D(nbytes), D(generation),
@@ -150,7 +151,7 @@ static void constants(void)
 #define C(name) {#name, (uint64_t)(name)}
     const struct { const char *name; uint64_t value; } all[] = {
         C(STORE_MAGIC), C(STORE_ENDIAN), C(ZCT_FORMAT_VERSION), C(HEADER_SIZE), C(HEADER_WORDS), C(HEADER_CHECKED),
-        C(NAME_INLINE), C(SHAPE_INLINE), C(AUX_UNIT), C(LINES_MORE), C(SEARCH_PAGES), C(SEARCH_CELLS), C(CHUNK_PAGES),
+        C(NAME_INLINE), C(SHAPE_INLINE), C(AUX_UNIT), C(LINE_MARKS), C(LINES_MORE), C(SEARCH_PAGES), C(SEARCH_CELLS), C(CHUNK_PAGES),
         C(EPOCH_PAGES), C(PAYLOAD_GAP), C(PAYLOAD_ALIGN), C(ZCT_MAX_NAME), C(ZCT_MAX_DIMS), C(ZCT_MAX_MEMBERS),
         C(ZCT_MAX_BLOB), C(LOCK_LIFE(0)), C(LOCK_REPAIR(0)), C(LOCK_DOOR), C(LOCK_BORN), C(geometry_fingerprint()),
     };
@@ -221,6 +222,7 @@ static void packed_words(void)
         {"who", "slot", who_make(0xfff, 0)}, {"who", "slot generation", who_make(0, ~0ull >> 12)},
         {"aux", "units", aux_make(0, ~0u)}, {"aux", "first unit", aux_make(~0u, 0)},
         {"ticket", "desc + 1", ticket_make(0, 0xfffffe)}, {"ticket", "nonce", ticket_make(~0ull, 0) - 1},
+        {"mark", "desc + 1", mark_make(0xfffffe)}, {"mark", "times more", MARK_MOST},
         {"cell", "desc + 1", cell_make(0xfffffe, 0)}, {"cell", "top byte of the hash", cell_make(0, ~0u) - 1},
         {"root", "which", 1}, {"root", "log2 cells", 126}, {"root", "version", ~127ull},
         {"owner", "slot + 1", owner_with(0, 0, 0xffff)}, {"owner", "dirty", OWNER_DIRTY}, {"owner", "waited for", OWNER_WAIT},

@@ -41,6 +41,7 @@ struct sweep_scene {
     void (*act)(zct_store *store);    /* the victim */
     void (*beside)(zct_store *store); /* the holder, before the victim starts; it has attached all names already */
     void (*later)(zct_store *store);  /* the holder, after the victim died */
+    void (*mend)(zct_store *store, bool finished); /* holder and survivor, after the recovery and before they look */
     void (*busy)(zct_store *store);   /* a thread of the holder, again and again while the victim acts, .. */
     const char *nap_file, *nap_at;    /* .. napping before this step */
     const char *meet_file, *meet_at;  /* the victim, before this step (or by sweep_ask_to_meet), has the holder's thread do .. */

@@ -126,6 +126,8 @@ void role_holder(const struct sweep_scene *scene)
         OK(rc);
         CHECK_STORE(s);
     }
+    if (scene->mend)
+        scene->mend(s, false);
     for (int i = 0; i < 8; i++)
         if (held[i].tensor)
             CHECK(test_is_pattern(zct_tensor_view(held[i].tensor)->data, (size_t)held[i].bytes, held[i].seed));
@@ -249,6 +251,8 @@ void role_survivor(const struct sweep_scene *scene, unsigned variant, bool finis
     zct_store *s = recover(variant);
     (void)steps_disarm();
     CHECK_STORE(s);
+    if (scene->mend)
+        scene->mend(s, finished);
     look(scene, s, finished);
     use(scene, s);
     zct_store_close(s);

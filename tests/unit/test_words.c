@@ -215,12 +215,61 @@ static void owner_words(void)
                 CHECK_EQ(owner_of(owner_dropped(mine, true)), 0);
                 CHECK((owner_dropped(mine, true) & OWNER_WAIT) == 0); /* whoever drops wakes all */
                 CHECK_EQ(owner_epoch(owner_dropped(mine, true)), owner_epoch(mine));
-                uint64_t repaired = owner_repaired(mine);
+                uint64_t repaired = owner_repaired(mine, true);
                 CHECK_EQ(owner_of(repaired), 0);
                 CHECK(repaired & OWNER_DIRTY);
                 CHECK((repaired & OWNER_WAIT) == 0);
                 CHECK_EQ(owner_epoch(repaired), (uint32_t)(owner_epoch(mine) + 1));
+                uint64_t unharmed = owner_repaired(mine, false); /* died before it changed anything: as poisoned as before */
+                CHECK_EQ(unharmed & ~OWNER_DIRTY, repaired & ~OWNER_DIRTY);
+                CHECK((unharmed & OWNER_DIRTY) == (bits & OWNER_DIRTY));
             }
+}
+
+/* The same word with readers beside it. */
+static void owner_with_readers(void)
+{
+    EACH(e, epochs)
+        for (unsigned flags = 0; flags < 8; flags++)
+            EACH(i, slots)
+            {
+                uint64_t bits = (flags & 1 ? OWNER_DIRTY : 0) | (flags & 2 ? OWNER_WAIT : 0) | (flags & 4 ? OWNER_HUNGRY : 0);
+                uint32_t epoch = (uint32_t)epochs[e];
+                uint64_t free = owner_with(epoch, bits, 0), owned = owner_with(epoch, bits, slots[i] + 1);
+                CHECK(owner_open_to_writer(free, false) == !(bits & OWNER_HUNGRY));
+                CHECK(owner_open_to_writer(free, true));
+                CHECK(!owner_open_to_writer(owned, false) && !owner_open_to_writer(owned, true));
+                CHECK(!(owner_taken(free, slots[i]) & OWNER_HUNGRY));           /* taken in spite of it: asked for anew */
+                CHECK((owner_dropped(owned, true) & OWNER_HUNGRY) == (bits & OWNER_HUNGRY)); /* outlives a release */
+                CHECK((owner_repaired(owned, true) & OWNER_HUNGRY) == (bits & OWNER_HUNGRY));
+                CHECK(owner_draining(owned, epoch - 1) && !owner_draining(owned, epoch));
+                CHECK(!owner_draining(free, epoch - 1) && !owner_draining(free, epoch));
+                CHECK(owner_same(owned, owned ^ OWNER_WAIT) && owner_same(owned, owned ^ OWNER_HUNGRY));
+                CHECK(!owner_same(owned, owned ^ OWNER_DIRTY) && !owner_same(owned, owned + 1) && !owner_same(owned, owned + (1ull << 32)));
+            }
+}
+
+static void marks(void)
+{
+    static const uint32_t descs[] = {0, 1, 255, 65535, 0xfffffe};
+    EACH(i, descs)
+    {
+        uint32_t mark = mark_make(descs[i]);
+        CHECK(mark != 0 && !mark_is(0, descs[i]));
+        for (unsigned times = 0; times < 256; times++) {
+            CHECK(mark_is(mark, descs[i]));
+            CHECK(!mark_is(mark, descs[i] + 1));
+            CHECK_EQ(mark_desc(mark), descs[i]);
+            CHECK(mark_may_nest(mark) == (times < 255));
+            if (times < 255)
+                mark = mark_nested(mark);
+        }
+        for (unsigned times = 256; times > 0; times--) {
+            CHECK(mark_is(mark, descs[i]));
+            mark = mark_left(mark);
+        }
+        CHECK_EQ(mark, 0);
+    }
 }
 
 /* A repair compares the whole word that was read before the proof of death. */
@@ -287,5 +336,5 @@ static void owner_waits(void)
 
 TESTS({"fields of st", st_fields}, {"transitions of st", st_transitions}, {"questions", st_questions},
       {"what states mean", st_meaning}, {"small extents", small_extents}, {"large extents", large_extents},
-      {"any extent", any_extent}, {"references, tickets, cells, roots", references}, {"owner words", owner_words},
+      {"any extent", any_extent}, {"references, tickets, cells, roots", references}, {"owner words", owner_words}, {"an owner with readers", owner_with_readers}, {"marks", marks},
       {"owner repairs", owner_repairs}, {"owner waits", owner_waits})
