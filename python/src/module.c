@@ -57,7 +57,7 @@ static int exec_module(PyObject *module) {
 static PyModuleDef_Slot slots[] = {
     {Py_mod_exec, exec_module},
 #if PY_VERSION_HEX >= 0x030c0000
-    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_SUPPORTED}, /* so that our own sentence refuses them */
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED}, /* so that our own sentence refuses them all */
 #endif
     {0, NULL}};
 
