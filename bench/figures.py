@@ -270,4 +270,6 @@ def all_figures(large):
         Memory(),
         CommandList(),
         CommandStart(),
+        Faster("command-load", "Command: zct load of a model of 90.9 MB, from the page cache", "cp into /dev/shm", 0.8),
+        Faster("command-save", "Command: zct save of the same to a file in /dev/shm", "cp within /dev/shm", 0.8),
     ]

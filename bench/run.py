@@ -30,7 +30,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 SHM = "/dev/shm"
 C_BENCHES = ["attach", "create", "copy", "beside", "publish", "names", "memory", "command"]
-PYTHON_BENCHES = ["py_attach", "py_cold", "py_publish", "py_arrays", "py_queue"]
+PYTHON_BENCHES = ["py_attach", "py_cold", "py_publish", "py_arrays", "py_queue", "py_files"]
 TIMEOUT = 900
 
 
