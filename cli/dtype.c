@@ -6,14 +6,16 @@
 #include <string.h>
 
 #if LDBL_MANT_DIG == 64
-#define LONGDOUBLE_NAME "longdouble:x87"
+#define LONGDOUBLE_FORMAT "x87"
 #elif LDBL_MANT_DIG == 113
-#define LONGDOUBLE_NAME "longdouble:binary128"
+#define LONGDOUBLE_FORMAT "binary128"
 #elif LDBL_MANT_DIG == 106
-#define LONGDOUBLE_NAME "longdouble:double-double"
+#define LONGDOUBLE_FORMAT "double-double"
 #else
-#define LONGDOUBLE_NAME "longdouble:binary64"
+#define LONGDOUBLE_FORMAT "binary64"
 #endif
+
+#define LONGDOUBLE_NAME "longdouble:" LONGDOUBLE_FORMAT
 
 static const char *const units[] = {"", "Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as"};
 enum { UNITS = sizeof units / sizeof units[0] };
@@ -21,6 +23,8 @@ enum { UNITS = sizeof units / sizeof units[0] };
 static void set_name(zct_dtype *dtype, const char *name) { snprintf(dtype->name, sizeof dtype->name, "%s", name); }
 
 const char *dtype_unit(const zct_dtype *dtype) { return dtype->unit < UNITS ? units[dtype->unit] : ""; }
+
+const char *dtype_longdouble_format(void) { return LONGDOUBLE_FORMAT; }
 
 bool dtype_is_host_longdouble(const zct_dtype *dtype)
 {

@@ -44,6 +44,8 @@ bool dtype_nbytes(const zct_dtype *dtype, int ndim, const int64_t *shape, uint64
 
 /* "Y" to "as" for the units 1 to 13; "" for the others. */
 const char *dtype_unit(const zct_dtype *dtype);
+/* What this machine's long double is: "x87". */
+const char *dtype_longdouble_format(void);
 /* True if this machine's long double has the bytes that the record names. */
 bool dtype_is_host_longdouble(const zct_dtype *dtype);
 

@@ -8,7 +8,7 @@
 #include "quantity.h"
 #include "text.h"
 
-#define MAX_DEPTH 1200 /* a struct within structs, each with arrays of all dimensions */
+#define MAX_DEPTH 2400 /* a struct within structs, each with arrays of all dimensions */
 
 static struct {
     char closing[MAX_DEPTH];

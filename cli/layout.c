@@ -19,6 +19,7 @@ void layout_free(struct layout *layout)
 {
     for (size_t i = 0; i < layout->count; i++) {
         free(layout->fields[i].name);
+        free(layout->fields[i].title);
         free(layout->fields[i].shape);
         layout_free(&layout->fields[i].type);
     }
@@ -68,7 +69,7 @@ static bool read_extents(yyjson_val *array, struct field *field)
     return elements <= UINT32_MAX;
 }
 
-/* [name, type, offset]; a sub-array's type is [type, [extents]]. */
+/* [name, type, offset] or [name, type, offset, title]; a sub-array's type is [type, [extents]]. */
 static bool read_field(yyjson_val *array, int depth, const struct layout *owner, struct field *field)
 {
     yyjson_val *name = yyjson_arr_get(array, 0), *type = yyjson_arr_get(array, 1), *offset = yyjson_arr_get(array, 2);
@@ -79,6 +80,8 @@ static bool read_field(yyjson_val *array, int depth, const struct layout *owner,
     field->name_len = yyjson_get_len(name);
     field->name = memory_text(yyjson_get_str(name), field->name_len);
     field->offset = yyjson_get_uint(offset);
+    if (yyjson_is_str(yyjson_arr_get(array, 3)))
+        field->title = memory_text(yyjson_get_str(yyjson_arr_get(array, 3)), yyjson_get_len(yyjson_arr_get(array, 3)));
     if (yyjson_is_arr(type)) {
         if (!read_extents(yyjson_arr_get(type, 1), field))
             return false;
@@ -107,6 +110,14 @@ static bool read_struct(yyjson_val *object, int depth, struct layout *layout)
     return true;
 }
 
+/* A descriptor may say of which format its long doubles are; then they must be ours. */
+static bool longdoubles_are_ours(yyjson_val *object)
+{
+    yyjson_val *format = yyjson_obj_get(object, "longdouble");
+
+    return format == NULL || yyjson_equals_str(format, dtype_longdouble_format());
+}
+
 bool layout_of_descriptor(const zct_dtype *dtype, const char *json, size_t len, struct layout *ret_layout)
 {
     yyjson_doc *document = yyjson_read(json, len, 0);
@@ -114,6 +125,7 @@ bool layout_of_descriptor(const zct_dtype *dtype, const char *json, size_t len, 
 
     *ret_layout = (struct layout){0};
     good = document != NULL && yyjson_is_obj(yyjson_doc_get_root(document)) &&
+           longdoubles_are_ours(yyjson_doc_get_root(document)) &&
            read_struct(yyjson_doc_get_root(document), 0, ret_layout) && ret_layout->dtype.itemsize == dtype->itemsize;
     yyjson_doc_free(document);
     if (!good)
@@ -140,19 +152,32 @@ void layout_quote_json(struct strbuf *json, const char *text, size_t len)
     strbuf_add(json, "\"", 1);
 }
 
+static bool has_longdouble(const struct layout *layout)
+{
+    bool has = layout->dtype.code == ZCT_LONGDOUBLE;
+
+    for (size_t i = 0; i < layout->count; i++)
+        has |= has_longdouble(&layout->fields[i].type);
+    return has;
+}
+
+static void write_struct(const struct layout *layout, struct strbuf *json);
+
 static void write_type(const struct layout *layout, struct strbuf *json)
 {
     char text[DTYPE_TEXT_SIZE] = "";
 
     if (layout->dtype.code == ZCT_STRUCT) {
-        layout_descriptor(layout, json);
+        write_struct(layout, json);
+        strbuf_str(json, "}");
     } else {
         dtype_to_numpy(&layout->dtype, text); /* it came from such a text */
         strbuf_fmt(json, "\"%s\"", text);
     }
 }
 
-void layout_descriptor(const struct layout *layout, struct strbuf *json)
+/* All but the closing brace. */
+static void write_struct(const struct layout *layout, struct strbuf *json)
 {
     strbuf_str(json, "{\"fields\":[");
     for (size_t i = 0; i < layout->count; i++) {
@@ -164,9 +189,71 @@ void layout_descriptor(const struct layout *layout, struct strbuf *json)
         write_type(&field->type, json);
         for (int d = 0; d < field->ndim; d++)
             strbuf_fmt(json, d == 0 ? ",[%lld" : ",%lld", (long long)field->shape[d]);
-        strbuf_fmt(json, field->ndim > 0 ? "]],%llu]" : ",%llu]", (unsigned long long)field->offset);
+        strbuf_fmt(json, field->ndim > 0 ? "]],%llu" : ",%llu", (unsigned long long)field->offset);
+        if (field->title != NULL) {
+            strbuf_str(json, ",");
+            layout_quote_json(json, field->title, strlen(field->title));
+        }
+        strbuf_str(json, "]");
     }
-    strbuf_fmt(json, "],\"itemsize\":%u}", layout->dtype.itemsize);
+    strbuf_fmt(json, "],\"itemsize\":%u", layout->dtype.itemsize);
+}
+
+void layout_descriptor(const struct layout *layout, struct strbuf *json)
+{
+    write_struct(layout, json);
+    if (has_longdouble(layout))
+        strbuf_fmt(json, ",\"longdouble\":\"%s\"", dtype_longdouble_format());
+    strbuf_str(json, "}");
+}
+
+/* ---- the name for people ---- */
+
+static void add_short(const struct layout *layout, bool types, struct strbuf *text)
+{
+    char word[DTYPE_TEXT_SIZE] = "";
+
+    if (layout->dtype.code != ZCT_STRUCT) {
+        dtype_to_numpy(&layout->dtype, word);
+        strbuf_str(text, word + (word[0] != '>'));
+        return;
+    }
+    strbuf_str(text, "{");
+    for (size_t i = 0; i < layout->count; i++) {
+        const struct field *field = &layout->fields[i];
+
+        strbuf_fmt(text, "%s%s", i > 0 ? "," : "", field->name);
+        if (types) {
+            strbuf_str(text, ":");
+            add_short(&field->type, true, text);
+            for (int d = 0; d < field->ndim; d++)
+                strbuf_fmt(text, "%s%lld%s", d == 0 ? "[" : ",", (long long)field->shape[d],
+                           d + 1 == field->ndim ? "]" : "");
+        }
+    }
+    strbuf_str(text, "}");
+}
+
+void layout_set_name(struct layout *layout)
+{
+    struct strbuf text = {0};
+    bool fits = false;
+
+    for (int types = 1; types >= 0 && !fits; types--) {
+        strbuf_clear(&text);
+        strbuf_str(&text, "struct");
+        add_short(layout, types != 0, &text);
+        fits = text.len < sizeof layout->dtype.name;
+        for (size_t i = 0; i < text.len; i++)
+            fits = fits && text.text[i] >= ' ' && text.text[i] < 0x7F;
+    }
+    if (!fits) {
+        strbuf_clear(&text);
+        strbuf_fmt(&text, "struct of %zu fields", layout->count);
+    }
+    memset(layout->dtype.name, 0, sizeof layout->dtype.name);
+    memcpy(layout->dtype.name, text.text, text.len);
+    strbuf_free(&text);
 }
 
 /* ---- to NumPy's text ---- */
@@ -214,8 +301,13 @@ static bool write_numpy_fields(const struct layout *layout, struct strbuf *text)
         if (field == NULL)
             break;
         strbuf_str(text, first ? "(" : ", (");
+        if (field->title != NULL) {
+            strbuf_str(text, "(");
+            layout_quote(text, field->title, strlen(field->title));
+            strbuf_str(text, ", ");
+        }
         layout_quote(text, field->name, field->name_len);
-        strbuf_str(text, ", ");
+        strbuf_str(text, field->title != NULL ? "), " : ", ");
         if (!layout_numpy(&field->type, text))
             return false;
         if (field->ndim > 0) {

@@ -11,7 +11,7 @@
 
 #include "strbuf.h"
 
-#define LAYOUT_DEPTH 16 /* structs in structs */
+#define LAYOUT_DEPTH 32 /* structs in structs */
 
 struct layout {
     zct_dtype dtype; /* code ZCT_STRUCT: then the fields */
@@ -22,6 +22,7 @@ struct layout {
 struct field {
     char *name; /* UTF-8, NUL-terminated; len tells of NULs within */
     size_t name_len;
+    char *title; /* another name that NumPy has for it, or NULL */
     struct layout type; /* of one element, if it is an array */
     uint64_t offset;
     int ndim;
@@ -40,6 +41,8 @@ struct field *layout_add(struct layout *layout);
 /* Elements of a field: 1 if it is no array. */
 uint64_t field_elements(const struct field *field);
 
+/* The outermost struct's name for people, into dtype.name: "struct{x:f4,y:i8}", as much of it as fits. */
+void layout_set_name(struct layout *layout);
 /* The descriptor, as docs/FORMAT.md has it. */
 void layout_descriptor(const struct layout *layout, struct strbuf *json);
 /* What NumPy's files call it: '<f4', quotes and all, or a list of fields. False if they have no word for it (a field

@@ -39,8 +39,11 @@ static bool field_from(const struct literal *item, struct layout *owner, int dep
 
     if (item->kind != LITERAL_LIST || item->count < 2 || item->count > 3)
         return refuse(why, "its header has a field that is no (name, type)");
-    if (name->kind == LITERAL_LIST && name->count == 2)
+    if (name->kind == LITERAL_LIST && name->count == 2) {
+        if (name->items[0].kind == LITERAL_TEXT) /* other titles are no text, and nobody's name */
+            field->title = memory_text(name->items[0].text, name->items[0].len);
         name = &name->items[1];
+    }
     if (name->kind != LITERAL_TEXT)
         return refuse(why, "its header has a field whose name is no text");
     field->name = memory_text(name->text, name->len);
@@ -56,6 +59,7 @@ static bool field_from(const struct literal *item, struct layout *owner, int dep
     owner->dtype.itemsize += (uint32_t)nbytes;
     if (name->len == 0 && field->type.dtype.code == ZCT_VOID) {
         free(field->name);
+        free(field->title);
         free(field->shape);
         owner->count--;
     }
@@ -98,6 +102,8 @@ static bool read_header(const struct literal *header, struct array *array, struc
     array->order = order->number ? ZCT_ORDER_F : ZCT_ORDER_C;
     if (!layout_from(descr, &array->layout, 0, why))
         return false;
+    if (array->layout.dtype.code == ZCT_STRUCT)
+        layout_set_name(&array->layout);
     if (!dtype_nbytes(&array->layout.dtype, array->ndim, array->shape, &array->nbytes))
         return refuse(why, "its header has a shape that no memory can hold");
     return true;

@@ -67,6 +67,7 @@ def every_dtype():
         [(1, 2.5, [[1, 2], [3, 4]], (7, b"x"))] * 3, [("x", "i4"), ("caf\u00e9", ">f8"), ("m", "i2", (2, 2)), ("in", inner)]
     )
     arrays["padded"] = np.zeros(3, np.dtype([("a", "u1"), ("b", "f8"), ("c", "u1")], align=True))
+    arrays["titled"] = np.zeros(2, [(("a title", "x"), "f4"), ("y", "g")])
     arrays["greek"] = np.zeros(3, [("\u03bb", "f4"), ("it's", "f4")])
     return arrays
 
