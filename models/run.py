@@ -22,9 +22,11 @@ import os
 import re
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -68,11 +70,51 @@ def limits(megabytes):
     return apply
 
 
+class Tools:
+    """The programs that run now. Each has a process group of its own, with its children (a compiler has some), and none
+    outlives us, however we are told to end."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.groups = set()
+        self.over = False
+
+    def run(self, command, folder, timeout=None, preexec=None):
+        """Its output, its exit status, and whether it was stopped after `timeout` seconds."""
+        with self.lock:
+            if self.over:
+                raise RuntimeError("told to end")
+            process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                       stderr=subprocess.STDOUT, universal_newlines=True, errors="replace",
+                                       start_new_session=True, preexec_fn=preexec)
+            self.groups.add(process.pid)
+        late = False
+        try:
+            out = process.communicate(timeout=timeout)[0]
+        except subprocess.TimeoutExpired:
+            late = True
+            os.killpg(process.pid, signal.SIGKILL)
+            out = process.communicate()[0]
+        finally:
+            with self.lock:
+                self.groups.discard(process.pid)
+        return out, process.returncode, late
+
+    def end(self, number, _frame):
+        with self.lock:
+            self.over = True
+            for group in self.groups:
+                os.killpg(group, signal.SIGKILL)
+        raise SystemExit(128 + number)
+
+
+TOOLS = Tools()
+
+
 def tool(command, folder, what):
-    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          universal_newlines=True, check=False)
-    if done.returncode != 0:
-        first = " | ".join(done.stdout.strip().splitlines()[:3])
+    out, status, _ = TOOLS.run(command, folder)
+    if status != 0:
+        first = " | ".join(out.strip().splitlines()[:3])
         raise RuntimeError("%s failed: %s" % (what, first))
 
 
@@ -86,17 +128,8 @@ def search(row, folder, options):
          folder, "cc")
     command = ["./pan", "-m%d" % (200000 if quick else 2000000), "-w%d" % (21 if quick else 26)] + row.pan
     started = time.monotonic()
-    try:
-        done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              universal_newlines=True, timeout=options.time, check=False,
-                              preexec_fn=limits(options.memory))
-        out, bound = done.stdout, ""
-    except subprocess.TimeoutExpired as late:
-        out, bound = late.stdout or b"", "time"
-        if isinstance(out, bytes):
-            out = out.decode(errors="replace")
-    seconds = time.monotonic() - started
-    return judge(out, bound, seconds)
+    out, _, late = TOOLS.run(command, folder, options.time, limits(options.memory))
+    return judge(out, "time" if late else "", time.monotonic() - started)
 
 
 def judge(out, bound, seconds):
@@ -193,6 +226,8 @@ def main():
         print("0 passed, 0 failed, %d skipped" % len(rows))
         return 0
 
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, TOOLS.end)
     passed = failed = 0
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         for row, answer, good in pool.map(lambda r: one(r, options), rows):
