@@ -317,3 +317,47 @@ def test_shown_in_list_and_stats(store, sender):
     pickle.loads(sent[0]), pickle.loads(sent[1])
     assert store.list()[0].handles == 0 and store.create("x", np.ones(5)).generation == 2
     store.unlink("x")
+
+
+# ---- bytes that are not what they say ---------------------------------------------------------------------------------
+
+
+def state_of(handle):
+    rebuild, state = handle.__reduce__()
+    return rebuild, list(state)
+
+
+def test_of_another_store(store, directory):
+    with zct.Store("other", directory=directory, capacity=1 << 20) as other:
+        rebuild, state = state_of(store.create("x", np.ones(3)).handle)
+        state[1] = other.path
+        with pytest.raises(zct.TensorNotFoundError, match="another store"):
+            rebuild(*state).attach()
+    state[1] = os.path.join(directory, "nothing-here")  # of another host, say
+    with pytest.raises(zct.TensorNotFoundError, match="not on this machine"):
+        rebuild(*state).attach()
+    assert not os.path.exists(state[1])
+    state[1] = __file__  # no store at all
+    with pytest.raises((zct.Error, OSError, ValueError)):
+        rebuild(*state).attach()
+    store.unlink("x")
+
+
+def test_of_a_tensor_whose_place_another_has(store):
+    """The bytes name a tensor by its birth, not by its place."""
+    t = zct.ones(3, store=store)
+    sent = by_reference(t)
+    del t
+    assert store.gc(handles=0).handles == 1
+    others = [zct.zeros(3, store=store) for _ in range(store.stats().max_names // 2)]
+    with pytest.raises(zct.TensorNotFoundError, match=GONE):
+        pickle.loads(sent)
+    assert not any(t.any() for t in others)
+
+
+@pytest.mark.parametrize("length", [0, 1, 47, 49, 4096])
+def test_of_a_wrong_length(store, length):
+    rebuild, state = state_of(zct.ones(3, store=store).handle)
+    state[0] = (state[0] * 100)[:length]
+    with pytest.raises(ValueError, match="damaged"):
+        rebuild(*state)
