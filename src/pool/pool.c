@@ -7,7 +7,8 @@
 
 #include <errno.h>
 
-enum { PIECE = 4 << 20 }; /* nobody waits behind more: tmpfs holds the inode's lock for a whole call */
+enum { PIECE = 1 << 20 /* nobody waits behind more: tmpfs holds the inode's lock for a whole call */,
+       POPULATE_MOST = 4 << 20 };
 
 int pool_take(struct zct_store *s, uint64_t nbytes, uint64_t *ret_ext, struct pool_want *want)
 {
@@ -129,9 +130,9 @@ int pool_reserve(struct zct_store *s, uint64_t ext, uint64_t nbytes)
     if (rc < 0)
         return rc;
     while (rc == 0 && (page = bits_find(map, page, end, false)) < end) {
-        uint64_t stop = bits_find(map, page, min_u64(end, page + PIECE / PAGE), true);
+        uint64_t stop = bits_find(map, page, min_u64(end, round_down(page + PIECE / PAGE, PIECE / PAGE)), true);
         rc = -EINVAL;
-        if (nbytes <= PIECE)
+        if (nbytes <= POPULATE_MOST)
             rc = os_populate(payload_at(s, page * PAGE), (stop - page) * PAGE);
         if (rc == -EINVAL) {
             if (fd < 0)

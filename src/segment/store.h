@@ -59,7 +59,7 @@ struct zct_store {
     pv32 leaver;            /* at exit: the one thread that may still take it, 0: any */
     pv64 forks;             /* odd: a fork is being prepared; changes at each */
 
-    pv64 *warmth;           /* tensor/copy: 2 bits per 64 KiB of payload */
+    pv64 *warmth;           /* tensor/warmth: 2 bits per 64 KiB of payload */
     pv32 *epochs_seen;      /* per 2 MiB: the trim epoch at which warmth was noted */
     struct stock *stock;    /* tensor/stock */
     pv64 stock_busy_until;  /* no new blocks before this time: AL's owner was found stopped */

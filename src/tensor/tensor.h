@@ -152,6 +152,8 @@ int copy_in(struct zct_store *s, uint64_t ext, uint64_t nbytes, const zct_spec *
 
 /* Free the attachments that are kept for the next attach. */
 void spares_forget(struct zct_store *s);
+/* ---- warmth.c ---- */
+
 /* Forget which pages this process has mapped. */
 void warmth_forget(struct zct_store *s);
 
