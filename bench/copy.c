@@ -1,5 +1,5 @@
 /* create of a large tensor from a private array, in two states of the memory beneath:
- * warm     - this process has faulted the extent in: against memcpy into a touched shared mapping
+ * warm     - this process has faulted the extent in: against memcpy into a touched shared mapping with the same page size
  * resident - another process wrote the extent, this one never saw it: against pwrite into resident pages
  * Timed: the create alone. The result is looked at afterwards, a byte a page. */
 #define _GNU_SOURCE
@@ -11,10 +11,17 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
 static uint64_t nbytes;
 static void *source;
 static uint64_t source_sum;
 static volatile uint64_t sink;
+static bool last_was_huge;
+
+static bool pages_are_huge(const void *at);
 
 static double create_once(zct_store *store)
 {
@@ -30,6 +37,7 @@ static double create_once(zct_store *store)
         fprintf(stderr, "bench: the tensor differs from its source\n");
         _exit(1);
     }
+    last_was_huge = pages_are_huge(zct_tensor_view(tensor)->data);
     must(zct_unlink(store, "large"), "unlink");
     zct_release(tensor);
     return took;
@@ -47,6 +55,27 @@ static int resident_file(void)
     return fd;
 }
 
+/* Has the mapping at `at` mostly huge pages? */
+static bool pages_are_huge(const void *at)
+{
+    FILE *maps = fopen("/proc/self/smaps", "re");
+    unsigned long first, end, size = 0, huge = 0, value;
+    bool inside = false;
+    char line[512];
+
+    must_errno(maps != NULL, "/proc/self/smaps");
+    while (fgets(line, sizeof line, maps)) {
+        if (sscanf(line, "%lx-%lx ", &first, &end) == 2)
+            inside = (uintptr_t)at >= first && (uintptr_t)at < end;
+        else if (inside && sscanf(line, "Rss: %lu kB", &value) == 1)
+            size = value;
+        else if (inside && sscanf(line, "ShmemPmdMapped: %lu kB", &value) == 1)
+            huge = value;
+    }
+    fclose(maps);
+    return 2 * huge > size;
+}
+
 static void measure_warm(int rounds)
 {
     static struct figure figure = {.id = "create-large-warm"};
@@ -59,6 +88,11 @@ static void measure_warm(int rounds)
     memset(plain, 1, nbytes);
     for (int i = 0; i < 3; i++)
         create_once(store);
+    if (last_was_huge) {
+        note_report("warm extent in huge pages, the baseline's too");
+        must_errno(madvise(plain, nbytes, MADV_COLLAPSE) == 0, "huge pages for the baseline");
+        memset(plain, 1, nbytes);
+    }
     figure.rounds = rounds;
     for (int i = 0; i < rounds; i++) {
         int64_t start;

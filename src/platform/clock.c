@@ -15,6 +15,8 @@ static int64_t read_clock(clockid_t id)
 int64_t clock_now(void) { return read_clock(CLOCK_MONOTONIC); }
 int64_t clock_real(void) { return read_clock(CLOCK_REALTIME); }
 
+int64_t clock_thread(void) { return read_clock(CLOCK_THREAD_CPUTIME_ID); }
+
 void clock_nap(int64_t ns)
 {
     struct timespec t = {.tv_sec = ns / NS_PER_S, .tv_nsec = ns % NS_PER_S};

@@ -16,6 +16,12 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
+enum { HUGE = 2 << 20 };
+
 static int protection(enum os_access access)
 {
     return access == OS_NONE ? PROT_NONE : access == OS_READ ? PROT_READ : PROT_READ | PROT_WRITE;
@@ -36,10 +42,28 @@ void *os_map_nothing(uint64_t length, int *err)
     return mapped(mmap(NULL, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), err);
 }
 
+/* Addresses of nothing, as far from a multiple of a huge page as the offset is; NULL: none. */
+static uint8_t *aligned(uint64_t offset, uint64_t length)
+{
+    int err;
+    uint8_t *wide = length < HUGE ? NULL : os_map_nothing(length + HUGE, &err);
+    if (!wide)
+        return NULL;
+    uint64_t before = (offset - (uint64_t)(uintptr_t)wide) % HUGE;
+    if (before)
+        munmap(wide, before);
+    if (before < HUGE)
+        munmap(wide + before + length, HUGE - before);
+    return wide + before;
+}
+
 void *os_map_shared(void *at, int fd, uint64_t offset, uint64_t length, enum os_access access, int *err)
 {
-    int flags = MAP_SHARED | MAP_NORESERVE | (at ? MAP_FIXED : 0);
-    void *got = mapped(mmap(at, length, PROT_NONE, flags, fd, (off_t)offset), err);
+    void *place = at ? at : aligned(offset, length);
+    int flags = MAP_SHARED | MAP_NORESERVE | (place ? MAP_FIXED : 0);
+    void *got = mapped(mmap(place, length, PROT_NONE, flags, fd, (off_t)offset), err);
+    if (!got && place && !at)
+        munmap(place, length);
     if (!got || access == OS_NONE)
         return got;
     /* Under MCL_FUTURE a writable shared mapping would be filled, holes and all: unlock it while it has no access. */
@@ -100,6 +124,13 @@ int os_populate(void *at, uint64_t length)
     int rc = advise(at, length, MADV_POPULATE_WRITE);
     STEP("populate");
     return rc == -EFAULT || rc == -ENOMEM ? -ENOSPC : rc;
+}
+
+int os_collapse(void *at, uint64_t length)
+{
+    int rc = madvise(at, length, MADV_COLLAPSE) < 0 ? -errno : 0;
+    STEP("collapse");
+    return rc;
 }
 
 void os_prefault(void *at, uint64_t length) { (void)advise(at, length, MADV_POPULATE_WRITE); }

@@ -108,7 +108,7 @@ bool pool_warm_run(struct zct_store *s, uint64_t page, uint64_t most, uint64_t *
         uint64_t warm = bits_find(reserved_map(s), page, high, true);
         if (warm == high)
             return false;
-        uint64_t busy = bits_find(used_map(s), warm, min_u64(high, warm + most), true);
+        uint64_t busy = bits_find(used_map(s), warm, min_u64(high, round_down(warm + most, most)), true);
         if (busy > warm) {
             *ret_page = warm;
             *ret_pages = busy - warm;

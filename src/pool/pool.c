@@ -3,6 +3,7 @@
 #include "platform/file.h"
 #include "platform/limits.h"
 #include "pool/bits.h"
+#include "pool/huge.h"
 #include "pool/pages.h"
 
 #include <errno.h>
@@ -130,6 +131,11 @@ int pool_reserve(struct zct_store *s, uint64_t ext, uint64_t nbytes)
     if (rc < 0)
         return rc;
     while (rc == 0 && (page = bits_find(map, page, end, false)) < end) {
+        uint64_t made = nbytes >= HUGE_LEAST ? pool_huge(s, page, end - page) : 0;
+        if (made) {
+            page += made;
+            continue;
+        }
         uint64_t stop = bits_find(map, page, min_u64(end, round_down(page + PIECE / PAGE, PIECE / PAGE)), true);
         rc = -EINVAL;
         if (nbytes <= POPULATE_MOST)

@@ -26,7 +26,8 @@ int pool_reserve_tables(struct zct_store *s, const struct pool_want *want);
 void pool_give(struct zct_store *s, uint64_t ext);
 /* Take this very run of free pages (for a trim). Under AL; the caller knows that it is free. */
 void pool_take_run(struct zct_store *s, uint64_t page, uint64_t pages);
-/* The first run of free pages from `page` on that has a reserved page in it, at most `most` pages. Under AL. False: none. */
+/* The first run of free pages from `page` on that has a reserved page in it, up to a multiple of `most` (a power of two):
+ * huge pages are whole in it, mostly. Under AL. False: none. */
 bool pool_warm_run(struct zct_store *s, uint64_t page, uint64_t most, uint64_t *ret_page, uint64_t *ret_pages);
 
 /* Rebuild: clear all, mark each extent (false: out of range or overlapping, and then it is left out), finish. Under AL. */

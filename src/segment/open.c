@@ -152,6 +152,9 @@ static struct zct_store *new_private(const char *path, const struct header *h, c
     s->device = st->device, s->inode = st->inode;
     s->fork_child_slot = -1;
     s->view = process_view();
+    const char *huge = process_env("ZCT_HUGE_PAGES");
+    if (huge && !strcmp(huge, "never"))
+        pv_put(&s->huge_rest, HUGE_NEVER);
     memcpy(s->uuid, h->uuid, sizeof s->uuid);
     s->path = strdup(path);
     s->directory = strdup(path);

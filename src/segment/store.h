@@ -61,6 +61,9 @@ struct zct_store {
 
     pv64 *warmth;           /* tensor/warmth: 2 bits per 64 KiB of payload */
     pv32 *epochs_seen;      /* per 2 MiB: the trim epoch at which warmth was noted */
+    pv64 huge_rest;         /* pool/huge: bytes of plain pages until huge ones are tried again, or HUGE_NEVER */
+    pv64 huge_wait;         /* its last value at the beginning */
+    pv32 huge_step;         /* huge pages to ask for at once, 0: 1 */
     struct stock *stock;    /* tensor/stock */
     pv64 stock_busy_until;  /* no new blocks before this time: AL's owner was found stopped */
     pv32 ticket_hint;       /* tensor/handle: where to look for a free ticket first */
@@ -83,6 +86,7 @@ struct zct_store {
 
 enum store_state { STORE_MEMBER = 1, STORE_NOT_MEMBER = 2 /* a child without a slot */, STORE_LEFT = 3, STORE_OBSERVER = 4 };
 
+#define HUGE_NEVER UINT64_MAX
 #define USER_OPEN (1ull << 32)
 #define USER_LIVE 1ull
 static inline uint32_t store_opens(struct zct_store *s) { return (uint32_t)(pv_get(&s->users) >> 32); }

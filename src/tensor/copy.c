@@ -1,8 +1,10 @@
 /* copy.c - filling an extent of ours.
  *
- * Pages are in one of three states, each with its way (measured, docs/CONCURRENCY.md): cold: pwrite, which allocates and
- * copies in one go and answers ENOSPC where a touch would be a SIGBUS; resident but not mapped by this process: pwrite the first time, then fault them in; warm: a copy. Always in
+ * Pages are in one of four states, each with its way (measured, docs/CONCURRENCY.md): cold, and huge ones can be had: those,
+ * then a copy; cold otherwise: pwrite, which allocates and copies in one go and answers ENOSPC where a touch would be a
+ * SIGBUS; resident but not mapped by this process: pwrite the first time, then fault them in; warm: a copy. Always in
  * pieces: tmpfs holds the inode's lock for a whole call, and others wait behind one piece. */
+#include "pool/huge.h"
 #include "tensor/strided.h"
 #include "tensor/warmth.h"
 
@@ -87,8 +89,11 @@ static int copy_dense(struct zct_store *s, uint64_t ext, uint64_t nbytes, const 
     if (rc == 0 && !warmth_ready(s))
         rc = fail(ZCT_ENOMEM, "out of memory");
     for (uint64_t done = 0, length; rc == 0 && done < nbytes; done += length) {
-        uint64_t at = bytes.offset + done;
-        length = min_u64(PIECE - at % PIECE, nbytes - done);
+        uint64_t at = bytes.offset + done, page = at / PAGE, left = nbytes - done;
+        uint64_t made = nbytes >= HUGE_LEAST ? pool_huge(s, page, ext_page(ext) + ext_pages(ext) - page) * PAGE : 0;
+        length = min_u64(made ? made : PIECE - at % PIECE, left);
+        if (made)
+            warmth_set(s, at, length, WARM);
         rc = fill_piece(&t, at, length, data ? (const char *)data + done : NULL);
     }
     os_close(t.fd);

@@ -44,6 +44,7 @@ static const struct test tests[] = {
     SCENE(create),
     SCENE(create_big),
     SCENE(create_old_kernel),
+    SCENE(create_huge),
     SCENE(create_nameless),
     SCENE(leftover),
     SCENE(leftover_dead),

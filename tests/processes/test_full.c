@@ -4,6 +4,10 @@
  * until the step under test succeeds: so each of its reservations fails once, those of the control part included. */
 #include "processes/peer.h"
 
+#include "platform/file.h"
+#include "pool/huge.h"
+#include "tensor/tensor.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -468,8 +472,40 @@ static void the_dead_make_room(void)
     leave_room();
 }
 
+/* No room for huge pages: no signal, and what plain ones cannot make is an error. */
+static void no_room_for_huge_pages(void)
+{
+    mount_room("32m");
+    REQUIRE(open_in_room("s", 16 << 20, &s) == 0);
+    OK(test_create(s, "w", 8 << 20, 1, NULL, &a));
+    uint64_t ext = get_relaxed(&desc_at(s, a->desc)->ext), first = ext_page(ext), pages = ext_pages(ext), made = 0;
+    CHECK_EQ(first % HUGE_PAGES, 0);
+    pool_clear_reserved(s, first, pages);
+    int fd = store_file(s, true);
+    CHECK_EQ(os_punch(fd, s->g.payload_offset + first * PAGE, pages * PAGE), 0);
+    os_close(fd);
+    leave_free(HUGE_PAGES + HUGE_PAGES / 2);
+    for (uint64_t at = first; at < first + pages; at += HUGE_PAGES) {
+        pv_put(&s->huge_rest, 0ull);
+        made += pool_huge(s, at, HUGE_PAGES);
+    }
+    CHECK(made <= HUGE_PAGES);
+    CHECK_EQ(pool_count_reserved(s, first, pages), made);
+    CHECK_RC(pool_reserve(s, ext, pages * PAGE), -EAGAIN);
+    all_free();
+    pv_put(&s->huge_rest, 0ull);
+    CHECK_RC(pool_reserve(s, ext, pages * PAGE), 0);
+    CHECK_EQ(pool_count_reserved(s, first, pages), pages);
+    memset(payload_at(s, first * PAGE), 1, pages * PAGE);
+    zct_release(a);
+    OK(zct_unlink(s, "w"));
+    CHECK_STORE(s);
+    zct_store_close(s);
+    leave_room();
+}
+
 TESTS({"a store is made page by page", births}, {"create tiny", step_0}, {"create a page", step_1}, {"create large", step_2},
       {"create larger", step_3}, {"create with a long name", step_4}, {"create nameless", step_5}, {"publish", step_6},
       {"handle", step_7}, {"block", step_8}, {"trim", step_9}, {"fork", step_10}, {"many", step_11},
       {"64 KiB", tiny_file_system}, {"members of a full store", members_of_a_full_store},
-      {"the dead make room", the_dead_make_room})
+      {"the dead make room", the_dead_make_room}, {"no room for huge pages", no_room_for_huge_pages})

@@ -14,6 +14,10 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
 #define LOW_HALF_OF(argument) ((uint32_t)offsetof(struct seccomp_data, args[argument]))
 
 /* Refuse the call `nr` where (argument & mask) == value. */
@@ -35,3 +39,4 @@ static bool deny(uint32_t nr, int argument, uint32_t mask, uint32_t value, uint3
 bool deny_tmpfile(void) { return deny(SYS_openat, 2, O_TMPFILE, O_TMPFILE, EOPNOTSUPP); }
 bool deny_locks(void) { return deny(SYS_fcntl, 1, ~0u, F_OFD_SETLK, 0); }
 bool deny_populate(void) { return deny(SYS_madvise, 2, ~0u, MADV_POPULATE_WRITE, EINVAL); }
+bool deny_collapse(void) { return deny(SYS_madvise, 2, ~0u, MADV_COLLAPSE, EINVAL); }

@@ -31,7 +31,7 @@ enum sweep_flags {
     SWEEP_UNHELD = 512,    /* the holder attaches nothing by itself */
     SWEEP_GC_FIRST = 1024, /* nothing can be made before a gc */
     SWEEP_SAMPLE = 2048,   /* many steps, the same again and again: kill where a step is new after the one before it */
-    SWEEP_FIRST_ONLY = 4096 /* no second kills: each waits for a second or so */
+    SWEEP_FIRST_ONLY = 4096 /* no second kills: each takes long, and there is nothing new in them */
 };
 
 struct sweep_scene {

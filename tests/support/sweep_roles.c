@@ -25,7 +25,7 @@ void role_limit_system(const struct sweep_scene *scene)
 
 static zct_store *open_it(void)
 {
-    zct_store_options o = {.size = sizeof o, .capacity = 2u << 20, .max_names = NAMES, .max_members = MEMBERS};
+    zct_store_options o = {.size = sizeof o, .capacity = 32u << 20, .max_names = NAMES, .max_members = MEMBERS};
     zct_store *s = NULL;
     REQUIRE_OK(zct_store_open(SWEEP_STORE, &o, &s));
     return s;

@@ -4,7 +4,7 @@
 
 static void act_open(zct_store *s)
 {
-    zct_store_options o = {.size = sizeof o, .capacity = 2u << 20, .max_names = 64, .max_members = 6};
+    zct_store_options o = {.size = sizeof o, .capacity = 32u << 20, .max_names = 64, .max_members = 6};
     OK(zct_store_open("sweep", &o, &s));
 }
 PLAY(birth, "birth", .act = act_open, .flags = SWEEP_NO_STORE | SWEEP_OPENS | SWEEP_ALONE_ONLY)
