@@ -126,6 +126,10 @@ static PyObject *attach_part(zct_tensor *tensor, PyObject *part) {
         zpy_to_shape(shape_arg, &shape) == 0 && parse_strides(strides_arg, shape.nd, strides) == 0 &&
         zpy_to_descr(dtype_arg, NULL, &descr) == 0)
         result = zpy_tensor_part(hold, offset, &shape, strides, descr, writable);
+    if (!result && PyErr_ExceptionMatches(PyExc_OverflowError)) {
+        PyErr_Clear();
+        PyErr_SetString(PyExc_ValueError, "the handle is damaged: its part reaches beyond any memory");
+    }
     Py_XDECREF(descr);
     Py_DECREF(hold);
     return result;
@@ -143,6 +147,7 @@ PyObject *zpy_handle_attach(PyObject *obj, int mode) {
     } while (zpy_use_again(&use, rc));
     if (rc < 0) {
         const char *name = PyUnicode_AsUTF8(self->name);
+        PyErr_Clear(); /* a damaged one may be no UTF-8 */
         /* a handle of the store that was here before is as good as one of a tensor that has ended */
         zpy_use_raise(&use, rc == -ZCT_EMISMATCH ? -ZCT_ENOTFOUND : rc, name ? name : "");
     }
