@@ -69,13 +69,13 @@ static uint64_t room_in(const char *folder, bool v1)
     return used >= most ? 0 : most - used;
 }
 
-/* The lowest room from `root`/`group` up to `root`. */
-static uint64_t room_above(const char *root, char *group, bool v1)
+/* The lowest room from `top`/`group` up to `top`. */
+static uint64_t room_above(const char *root, const char *top, char *group, bool v1)
 {
     uint64_t room = NO_LIMIT;
     for (;;) {
         char folder[1100];
-        snprintf(folder, sizeof folder, "%s%s", root, group);
+        snprintf(folder, sizeof folder, "%s%s%s", root, top, group);
         room = min_u64(room, room_in(folder, v1));
         char *slash = strrchr(group, '/');
         if (!slash)
@@ -84,10 +84,11 @@ static uint64_t room_above(const char *root, char *group, bool v1)
     }
 }
 
-uint64_t limit_cgroup_room(void)
+uint64_t limit_cgroup_room(const char *root)
 {
-    char text[4096];
-    if (!slurp("/proc/self/cgroup", text, sizeof text))
+    char text[4096], path[1100];
+    snprintf(path, sizeof path, "%s/proc/self/cgroup", root);
+    if (!slurp(path, text, sizeof text))
         return NO_LIMIT;
     uint64_t room = NO_LIMIT;
     char *save = NULL;
@@ -100,9 +101,9 @@ uint64_t limit_cgroup_room(void)
         if (!strcmp(group, "/"))
             *group = 0;
         if (controllers[1] == 0)
-            room = min_u64(room, room_above("/sys/fs/cgroup", group, false));
+            room = min_u64(room, room_above(root, "/sys/fs/cgroup", group, false));
         else if (strstr(controllers + 1, "memory"))
-            room = min_u64(room, room_above("/sys/fs/cgroup/memory", group, true));
+            room = min_u64(room, room_above(root, "/sys/fs/cgroup/memory", group, true));
     }
     return room;
 }

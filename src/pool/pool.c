@@ -108,7 +108,7 @@ int pool_room(struct zct_store *s, uint64_t page, uint64_t pages)
         return 0;
     if (os_space(s->directory, &total, &available) == 0 && bytes > available)
         return -EAGAIN;
-    uint64_t room = limit_cgroup_room();
+    uint64_t room = limit_cgroup_room("");
     if (bytes > room)
         return fail(ZCT_EFULL,
                     "no room for %llu bytes in store '%s': the memory cgroup of this process has %llu bytes left and would "
