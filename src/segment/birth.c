@@ -31,12 +31,13 @@ static int choose_geometry(const char *path, const char *directory, const zct_st
         static const char units[] = "kKmMgGtT";
         const char *unit = *end ? strchr(units, *end) : NULL;
         if (unit) {
-            capacity <<= 10 * ((unit - units) / 2 + 1);
+            unsigned shift = 10 * (unsigned)((unit - units) / 2 + 1);
+            capacity = capacity > UINT64_MAX >> shift ? UINT64_MAX : capacity << shift; /* more than any store's */
             end++;
             end += *end == 'i';
             end += *end == 'B';
         }
-        if (*end || !capacity)
+        if (*end || !capacity || *env < '0' || *env > '9')
             return fail(ZCT_EINVAL, "ZCT_CAPACITY='%s' is not a size; write bytes, or a number with K, M, G or T", env);
     }
     if (!capacity)
