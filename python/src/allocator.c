@@ -20,7 +20,7 @@ typedef struct {
 } alloc_hook;
 
 static void open_failed(alloc_hook *hook) {
-    hook->failed = true;
+    ZPY_SET(hook->failed, true);
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
     PyObject *text = value ? PyObject_Str(value) : NULL;
@@ -35,6 +35,27 @@ static void open_failed(alloc_hook *hook) {
     Py_XDECREF(traceback);
 }
 
+/* The store for a call; where there is no GIL another thread may find it gone meanwhile, and so it is referenced. */
+static zct_store *use_store(alloc_hook *hook) {
+    ZPY_LOCK();
+    zct_store *store = hook->store;
+    if (ZPY_NO_GIL && store)
+        zct_store_ref(store);
+    ZPY_UNLOCK();
+    return store;
+}
+
+static void done_with(zct_store *store) {
+    if (ZPY_NO_GIL)
+        zct_store_close(store);
+}
+
+static void refuse(alloc_hook *hook) {
+    ZPY_LOCK();
+    ZPY_SET(hook->refused, hook->refused + 1);
+    ZPY_UNLOCK();
+}
+
 /* Open the store if it is not open, or gone; false with an exception. */
 static bool open_store(alloc_hook *hook) {
     zpy_use use;
@@ -46,8 +67,10 @@ static bool open_store(alloc_hook *hook) {
         zpy_use_end(&use);
         return false;
     }
+    ZPY_LOCK();
     zct_store *old = hook->store;
     hook->store = use.store; /* the reference is ours now */
+    ZPY_UNLOCK();
     zct_store_close(old);
     return true;
 }
@@ -55,24 +78,27 @@ static bool open_store(alloc_hook *hook) {
 /* Is there a store to ask? Opened when it is first needed, or gone. NumPy calls with the GIL held and does not expect
  * exceptions. */
 static bool has_store(alloc_hook *hook) {
-    if (hook->store && zct_store_alive(hook->store) != -ZCT_EGONE)
-        return true;
-    if (hook->failed)
-        return false;
+    zct_store *store = use_store(hook);
+    bool alive = store && zct_store_alive(store) != -ZCT_EGONE;
+    done_with(store);
+    if (alive || ZPY_GET(hook->failed))
+        return alive;
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
     if (!open_store(hook))
         open_failed(hook);
     PyErr_Restore(type, value, traceback);
-    return !hook->failed;
+    return !ZPY_GET(hook->failed);
 }
 
 static void *allocate(alloc_hook *hook, size_t nbytes, int zero) {
     if (nbytes >= hook->min_bytes) {
-        void *block = has_store(hook) ? zct_memory_alloc(hook->store, nbytes, zero) : NULL;
+        zct_store *store = has_store(hook) ? use_store(hook) : NULL;
+        void *block = store ? zct_memory_alloc(store, nbytes, zero) : NULL;
+        done_with(store);
         if (block)
             return block;
-        hook->refused++;
+        refuse(hook);
     }
     return zero ? calloc(1, nbytes) : malloc(nbytes);
 }
@@ -105,7 +131,7 @@ static void *hook_realloc(void *context, void *block, size_t nbytes) {
         return moved;
     moved = malloc(nbytes); /* the store has no room for more */
     if (moved) {
-        ((alloc_hook *)context)->refused++;
+        refuse(context);
         memcpy(moved, block, old < nbytes ? old : nbytes);
         zct_memory_free(store, block);
     }
@@ -179,14 +205,13 @@ static PyObject *allocator_install(PyObject *obj, PyObject *Py_UNUSED(ignored)) 
     Py_RETURN_NONE;
 }
 
-static PyObject *allocator_enter(PyObject *obj, PyObject *Py_UNUSED(ignored)) {
-    allocator_object *self = (allocator_object *)obj;
+static PyObject *enter_alone(allocator_object *self) {
     if (self->previous) {
         PyErr_SetString(PyExc_RuntimeError, "this numpy_allocator() is active already; make another one for this `with`");
         return NULL;
     }
     alloc_hook *hook = PyCapsule_GetPointer(self->capsule, "mem_handler");
-    if (!hook->store && !open_store(hook)) {
+    if (!ZPY_GET(hook->store) && !open_store(hook)) {
         /* too many members or no room is what malloc is for; anything else is the caller's mistake */
         if (!PyErr_ExceptionMatches(zpy_error_class(ZCT_ETOOMANYMEMBERS)) &&
             !PyErr_ExceptionMatches(zpy_error_class(ZCT_EFULL)))
@@ -195,15 +220,25 @@ static PyObject *allocator_enter(PyObject *obj, PyObject *Py_UNUSED(ignored)) {
     }
     if (!(self->previous = PyDataMem_SetHandler(self->capsule)))
         return NULL;
-    Py_INCREF(obj);
-    return obj;
+    Py_INCREF(self);
+    return (PyObject *)self;
+}
+
+static PyObject *allocator_enter(PyObject *obj, PyObject *Py_UNUSED(ignored)) {
+    PyObject *result = NULL;
+    ZPY_BEGIN_ALONE(obj);
+    result = enter_alone((allocator_object *)obj);
+    ZPY_END_ALONE();
+    return result;
 }
 
 static PyObject *allocator_exit(PyObject *obj, PyObject *const *args, Py_ssize_t nargs) {
     (void)args, (void)nargs;
-    allocator_object *self = (allocator_object *)obj;
-    PyObject *previous = self->previous;
-    self->previous = NULL;
+    PyObject *previous;
+    ZPY_BEGIN_ALONE(obj);
+    previous = ((allocator_object *)obj)->previous;
+    ((allocator_object *)obj)->previous = NULL;
+    ZPY_END_ALONE();
     if (previous) {
         PyObject *ours = PyDataMem_SetHandler(previous);
         Py_DECREF(previous);
@@ -216,7 +251,7 @@ static PyObject *allocator_exit(PyObject *obj, PyObject *const *args, Py_ssize_t
 
 static PyObject *get_refused(PyObject *obj, void *Py_UNUSED(closure)) {
     alloc_hook *hook = PyCapsule_GetPointer(((allocator_object *)obj)->capsule, "mem_handler");
-    return PyLong_FromSize_t(hook->refused);
+    return PyLong_FromSize_t(ZPY_GET(hook->refused));
 }
 
 static PyGetSetDef attributes[] = {{"refused", get_refused, NULL, DOC_ALLOCATOR_REFUSED, NULL}, {NULL}};

@@ -10,8 +10,12 @@
 
 static int intern_names(zpy_sig *sig) {
     for (int i = 0; sig->names[i]; i++) {
-        if (!sig->interned[i] && !(sig->interned[i] = PyUnicode_InternFromString(sig->names[i])))
+        if (ZPY_GET(sig->interned[i]))
+            continue;
+        PyObject *name = PyUnicode_InternFromString(sig->names[i]);
+        if (!name)
             return -1;
+        ZPY_SET(sig->interned[i], name); /* two threads at once store the same one */
     }
     return 0;
 }
@@ -236,19 +240,22 @@ int zpy_to_shape(PyObject *obj, zpy_shape *ret_shape) {
         ret_shape->nd = 1;
         return to_extent(obj, &ret_shape->dims[0]);
     }
-    PyObject *fast = PySequence_Fast(obj, "shape must be an int or a sequence of ints");
-    if (!fast)
+    PyObject *tuple = PySequence_Tuple(obj); /* what nobody else can change */
+    if (!tuple) {
+        if (PyErr_ExceptionMatches(PyExc_TypeError))
+            PyErr_SetString(PyExc_TypeError, "shape must be an int or a sequence of ints");
         return -1;
-    Py_ssize_t nd = PySequence_Fast_GET_SIZE(fast);
+    }
+    Py_ssize_t nd = PyTuple_GET_SIZE(tuple);
     int rc = 0;
     if (nd > zpy.max_dims) {
         PyErr_Format(PyExc_ValueError, "shape has %zd dimensions, this NumPy has arrays of at most %d", nd, zpy.max_dims);
         rc = -1;
     }
     for (Py_ssize_t i = 0; rc == 0 && i < nd; i++)
-        rc = to_extent(PySequence_Fast_GET_ITEM(fast, i), &ret_shape->dims[i]);
+        rc = to_extent(PyTuple_GET_ITEM(tuple, i), &ret_shape->dims[i]);
     ret_shape->nd = (int)nd;
-    Py_DECREF(fast);
+    Py_DECREF(tuple);
     return rc;
 }
 

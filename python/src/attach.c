@@ -105,7 +105,7 @@ PyObject *zpy_attach_in(PyObject *store, PyObject *name_arg, PyObject *shape, Py
     int rc;
     if (store == Py_None)
         store = NULL;
-    if (!store && zpy.default_store) {
+    if (!ZPY_NO_GIL && !store && zpy.default_store) {
         zpy.in_hot_path++;
         rc = zct_attach_n(zpy.default_store, name, (size_t)len, mode, 0, &tensor);
         zpy.in_hot_path--;

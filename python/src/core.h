@@ -11,7 +11,7 @@
  *   Handle       bytes that another process can attach by, and the part of the tensor that they stand for.
  *
  * All state is one static struct: there is one core per process, so a second interpreter is refused at import.
- * Everything here is called with the GIL held.
+ * Everything here is called with the GIL held, where there is one: gil.h has the rest.
  */
 #ifndef ZPY_CORE_H
 #define ZPY_CORE_H
@@ -34,6 +34,8 @@
 #include <float.h>
 #include <stdbool.h>
 #include <zct/zct.h>
+
+#include "gil.h"
 
 _Static_assert(sizeof(npy_intp) == sizeof(int64_t), "shapes are handed over as they are");
 
@@ -58,7 +60,7 @@ typedef struct zpy_state {
     PyObject *module_name;   /* "zero_copy_tensor_ipc" */
     int max_dims;            /* of the NumPy that runs: 32 or 64 */
     zct_store *default_store; /* of the module functions; NULL before first use */
-    int in_hot_path;          /* calls that use default_store without a reference; above 0 a log handler runs in one */
+    int in_hot_path;         /* with a GIL: calls that use default_store without a reference; a log handler may run in one */
 } zpy_state;
 
 extern zpy_state zpy;
@@ -221,8 +223,6 @@ void zpy_use_end(zpy_use *use);
 PyObject *zpy_use_raise(const zpy_use *use, int rc, const char *name);
 /* Open with the GIL released and signals served; 0 or a zct code, -1 with an exception set in *ret_raised. */
 int zpy_store_open(const char *name, const zct_store_options *options, zct_store **ret_store, bool *ret_raised);
-/* The default store opened, borrowed; NULL with an exception. */
-zct_store *zpy_default_store(void);
 void zpy_stores_close(void); /* at exit */
 int zpy_store_init(PyObject *module);
 /* A Store object over `store`, whose reference it takes over. */

@@ -222,39 +222,48 @@ static struct { uint64_t head; uint32_t itemsize; PyArray_Descr *descr; } last_p
 static PyArray_Descr *descr_from_dtype(const zct_dtype *d) {
     uint64_t head;
     memcpy(&head, d, sizeof head);
-    if (head == last_plain.head && d->itemsize == last_plain.itemsize && last_plain.descr) {
+    if (!ZPY_NO_GIL && head == last_plain.head && d->itemsize == last_plain.itemsize && last_plain.descr) {
         Py_INCREF(last_plain.descr);
         return last_plain.descr;
     }
     unsigned log2_size = d->itemsize ? (unsigned)__builtin_ctz(d->itemsize) : 31;
     if (d->lanes == 1 && d->bits == d->itemsize * 8 && plain_type(d->code, log2_size) >= 0 &&
         d->itemsize == 1u << log2_size) {
-        PyArray_Descr **cell = &plain[d->code][log2_size][d->big_endian != 0];
-        if (!*cell && !(*cell = make_plain(plain_type(d->code, log2_size), d->big_endian && d->itemsize > 1)))
-            return NULL;
-        last_plain.head = head;
-        last_plain.itemsize = d->itemsize;
-        last_plain.descr = *cell;
-        Py_INCREF(*cell);
-        return *cell;
+        PyArray_Descr **cell = &plain[d->code][log2_size][d->big_endian != 0], *known = ZPY_GET(*cell);
+        if (!known) {
+            if (!(known = make_plain(plain_type(d->code, log2_size), d->big_endian && d->itemsize > 1)))
+                return NULL;
+            ZPY_SET(*cell, known); /* kept for good; of two threads at once one keeps its own */
+        }
+        if (!ZPY_NO_GIL) {
+            last_plain.head = head;
+            last_plain.itemsize = d->itemsize;
+            last_plain.descr = known;
+        }
+        Py_INCREF(known);
+        return known;
     }
     static struct { zct_dtype key; PyArray_Descr *descr; } cache[16];
     static unsigned next;
-    for (unsigned i = 0; i < 16; i++) {
+    PyArray_Descr *descr = NULL;
+    ZPY_LOCK();
+    for (unsigned i = 0; i < 16 && !descr; i++) {
         if (cache[i].descr && memcmp(&cache[i].key, d, sizeof *d) == 0) {
-            Py_INCREF(cache[i].descr);
-            return cache[i].descr;
+            descr = cache[i].descr;
+            Py_INCREF(descr);
         }
     }
-    PyArray_Descr *descr = make_rare(d);
-    if (descr) {
-        unsigned i = next++ % 16;
-        PyArray_Descr *old = cache[i].descr;
-        Py_INCREF(descr);
-        cache[i].key = *d;
-        cache[i].descr = descr;
-        Py_XDECREF(old);
-    }
+    ZPY_UNLOCK();
+    if (descr || !(descr = make_rare(d)))
+        return descr;
+    Py_INCREF(descr);
+    ZPY_LOCK();
+    unsigned i = next++ % 16;
+    PyArray_Descr *old = cache[i].descr;
+    cache[i].key = *d;
+    cache[i].descr = descr;
+    ZPY_UNLOCK();
+    Py_XDECREF(old);
     return descr;
 }
 
@@ -277,11 +286,11 @@ int zpy_to_descr(PyObject *obj, PyArray_Descr *fallback, PyArray_Descr **ret_des
     }
     static PyObject *last; /* a type such as numpy.float32 always means the same */
     static PyArray_Descr *last_descr;
-    if (obj != last) {
+    if (ZPY_NO_GIL || obj != last) {
         PyArray_Descr *descr = NULL;
         if (PyArray_DescrConverter(obj, &descr) != NPY_SUCCEED)
             return -1;
-        if (!PyType_Check(obj) || !PyType_IsSubtype((PyTypeObject *)obj, &PyGenericArrType_Type)) {
+        if (ZPY_NO_GIL || !PyType_Check(obj) || !PyType_IsSubtype((PyTypeObject *)obj, &PyGenericArrType_Type)) {
             *ret_descr = descr;
             return 0;
         }

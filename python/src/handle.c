@@ -170,7 +170,7 @@ static PyObject *handle_attach(PyObject *self, PyObject *const *args, Py_ssize_t
 
 PyObject *zpy_handle_state(PyObject *obj) {
     handle_object *self = (handle_object *)obj;
-    self->sent = true;
+    ZPY_SET(self->sent, true);
     return Py_BuildValue("y#OOO", (char *)&self->raw, (Py_ssize_t)sizeof self->raw, self->path, self->name, self->part);
 }
 
@@ -194,7 +194,7 @@ PyObject *zpy_handle_from_state(PyObject *args) {
     handle->path = path;
     handle->name = name;
     handle->part = part;
-    handle->sent = true; /* not ours to take back */
+    ZPY_SET(handle->sent, true); /* not ours to take back */
     return (PyObject *)handle;
 }
 

@@ -4,7 +4,8 @@
  * writable buffer before it lets anybody set flags.writeable, so that read-only pages stay read-only for it. It has a
  * release function (doing nothing), for which np.frombuffer keeps the export and not the mere address.
  *
- * Holds come and go with every attach: a short free list saves the allocator.
+ * Holds come and go with every attach: a short free list saves the allocator (which has one of its own per thread where
+ * there is no GIL).
  */
 #include "core.h"
 
@@ -15,7 +16,7 @@ static int free_count;
 
 zpy_hold *zpy_hold_new(zct_tensor *tensor, bool made) {
     zpy_hold *hold;
-    if (free_count > 0) {
+    if (!ZPY_NO_GIL && free_count > 0) {
         hold = free_holds[--free_count];
         (void)PyObject_INIT(hold, zpy.hold_type); /* takes a reference to the type as a fresh one does, from 3.8 on */
     } else if (!(hold = PyObject_New(zpy_hold, zpy.hold_type))) {
@@ -35,7 +36,7 @@ static void hold_dealloc(PyObject *self) {
     hold->tensor = NULL;
     if (tensor)
         zct_release(tensor);
-    if (free_count < FREE_HOLDS)
+    if (!ZPY_NO_GIL && free_count < FREE_HOLDS)
         free_holds[free_count++] = hold;
     else
         PyObject_Free(self);

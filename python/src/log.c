@@ -6,21 +6,23 @@
 #include "core.h"
 
 static PyObject *emit;      /* zero_copy_tensor_ipc._log.emit, imported at the first message */
-static volatile int silent; /* set at exit */
+static bool silent;         /* set at exit */
 
 static void deliver(int level, const char *message) {
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
-    if (!emit) {
+    PyObject *function = ZPY_GET(emit);
+    if (!function) {
         PyObject *module = PyImport_ImportModule("zero_copy_tensor_ipc._log");
         if (module) {
-            emit = PyObject_GetAttrString(module, "emit");
+            function = PyObject_GetAttrString(module, "emit");
+            ZPY_SET(emit, function); /* two threads at once store the same one */
             Py_DECREF(module);
         }
     }
-    if (emit) {
+    if (function) {
         PyObject *text = PyUnicode_DecodeUTF8(message, (Py_ssize_t)strlen(message), "backslashreplace");
-        PyObject *result = text ? PyObject_CallFunction(emit, "iO", level, text) : NULL;
+        PyObject *result = text ? PyObject_CallFunction(function, "iO", level, text) : NULL;
         Py_XDECREF(result);
         Py_XDECREF(text);
     }
@@ -30,22 +32,22 @@ static void deliver(int level, const char *message) {
 
 static void on_log(void *context, int level, const char *message) {
     (void)context;
-    if (silent)
+    if (ZPY_GET(silent))
         return;
     PyGILState_STATE state = PyGILState_Ensure();
-    if (!silent)
+    if (!ZPY_GET(silent))
         deliver(level, message);
     PyGILState_Release(state);
 }
 
 void zpy_log(int level, const char *message) {
-    if (!silent)
+    if (!ZPY_GET(silent))
         deliver(level, message);
 }
 
 /* At exit: no Python from here on, and what this process opened without being asked by name is left in order. */
 static PyObject *at_exit(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(ignored)) {
-    silent = 1;
+    ZPY_SET(silent, true);
     zct_set_log(NULL, NULL);
     zpy_stores_close();
     Py_RETURN_NONE;

@@ -5,7 +5,7 @@
 static PyObject *tensor_close(PyObject *self, PyObject *Py_UNUSED(ignored)) {
     zpy_hold *hold = zpy_hold_of(self);
     if (hold)
-        hold->closed = true;
+        ZPY_SET(hold->closed, true);
     Py_RETURN_NONE;
 }
 
@@ -68,8 +68,8 @@ static PyObject *tensor_enter(PyObject *self, PyObject *Py_UNUSED(ignored)) {
 static PyObject *tensor_exit(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
     (void)args, (void)nargs;
     zpy_hold *hold = zpy_hold_of(self);
-    if (hold && !hold->closed) {
-        hold->closed = true;
+    if (hold && !ZPY_GET(hold->closed)) {
+        ZPY_SET(hold->closed, true);
         if (unlink_own(hold) < 0)
             return NULL;
     }

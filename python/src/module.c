@@ -4,6 +4,9 @@
 #include "doc.h"
 
 zpy_state zpy;
+#ifdef Py_GIL_DISABLED
+PyMutex zpy_mutex;
+#endif
 
 #define FAST (METH_FASTCALL | METH_KEYWORDS)
 
@@ -58,6 +61,9 @@ static PyModuleDef_Slot slots[] = {
     {Py_mod_exec, exec_module},
 #if PY_VERSION_HEX >= 0x030c0000
     {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED}, /* so that our own sentence refuses them all */
+#endif
+#if PY_VERSION_HEX >= 0x030d0000
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED}, /* gil.h */
 #endif
     {0, NULL}};
 

@@ -68,14 +68,15 @@ PyObject *zpy_reduce_by_reference(PyObject *Py_UNUSED(self), PyObject *tensor) {
 static bool registered;
 
 void zpy_register_pickling(void) {
-    if (registered)
+    if (ZPY_GET(registered))
         return;
     PyObject *name = PyUnicode_FromString("multiprocessing.reduction");
     PyObject *reduction = name ? PyImport_GetModule(name) : NULL;
     PyObject *pickler = reduction ? PyObject_GetAttrString(reduction, "ForkingPickler") : NULL;
     PyObject *result =
         pickler ? PyObject_CallMethod(pickler, "register", "OO", (PyObject *)zpy.tensor_type, reduce_by_reference) : NULL;
-    registered = result != NULL;
+    if (result)
+        ZPY_SET(registered, true);
     Py_XDECREF(name);
     Py_XDECREF(reduction);
     Py_XDECREF(pickler);
@@ -84,10 +85,13 @@ void zpy_register_pickling(void) {
 }
 
 bool zpy_pickled_by_multiprocessing(void) {
-    if (registered)
+    if (ZPY_GET(registered))
         return false; /* its picklers ask _reduce_by_reference, and never us */
     zpy_register_pickling();
-    PyObject *globals = registered ? PyEval_GetGlobals() : NULL; /* of the Python function that called the pickler */
-    PyObject *name = globals ? PyDict_GetItemString(globals, "__name__") : NULL;
-    return name && PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, "multiprocessing.reduction") == 0;
+    PyObject *globals = ZPY_GET(registered) ? PyEval_GetGlobals() : NULL; /* of the Python function that called the pickler */
+    PyObject *name = globals ? PyMapping_GetItemString(globals, "__name__") : NULL;
+    bool yes = name && PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, "multiprocessing.reduction") == 0;
+    Py_XDECREF(name);
+    PyErr_Clear();
+    return yes;
 }

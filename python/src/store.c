@@ -71,8 +71,10 @@ fail:
 }
 
 void zpy_store_close(zpy_store *self) {
+    ZPY_LOCK();
     zct_store *store = self->store;
     self->store = NULL;
+    ZPY_UNLOCK();
     if (store) {
         Py_BEGIN_ALLOW_THREADS
         zct_store_close(store);
@@ -114,12 +116,12 @@ static PyObject *get_capacity(PyObject *self, void *Py_UNUSED(closure)) {
 }
 
 static PyObject *get_closed(PyObject *self, void *Py_UNUSED(closure)) {
-    return PyBool_FromLong(((zpy_store *)self)->store == NULL);
+    return PyBool_FromLong(ZPY_GET(((zpy_store *)self)->store) == NULL);
 }
 
 static PyObject *store_repr(PyObject *self) {
     zpy_store *store = (zpy_store *)self;
-    return PyUnicode_FromFormat("<Store %R at %R%s>", store->name, store->path, store->store ? "" : ", closed");
+    return PyUnicode_FromFormat("<Store %R at %R%s>", store->name, store->path, ZPY_GET(store->store) ? "" : ", closed");
 }
 
 static PyObject *store_reduce(PyObject *self, PyObject *Py_UNUSED(ignored)) {

@@ -57,17 +57,25 @@ static zct_store *open_or_raise(PyObject *key, bool existing) {
     return store;
 }
 
-zct_store *zpy_default_store(void) {
-    if (!zpy.default_store) {
-        zct_store *store = open_or_raise(NULL, false);
-        if (!store)
-            return NULL;
-        if (zpy.default_store) /* another thread was faster while we had no GIL */
-            zct_store_close(store);
-        else
-            zpy.default_store = store;
+/* The default store, with a reference for the caller. */
+static zct_store *default_store(void) {
+    ZPY_LOCK();
+    zct_store *store = zpy.default_store ? zct_store_ref(zpy.default_store) : NULL;
+    ZPY_UNLOCK();
+    if (store || !(store = open_or_raise(NULL, false)))
+        return store;
+    zct_store *ours = store;
+    ZPY_LOCK();
+    if (zpy.default_store) { /* another thread was faster */
+        store = zpy.default_store;
+    } else {
+        zpy.default_store = ours;
+        ours = NULL;
     }
-    return zpy.default_store;
+    zct_store_ref(store);
+    ZPY_UNLOCK();
+    zct_store_close(ours);
+    return store;
 }
 
 static zct_store *find_kept(PyObject *key) {
@@ -78,21 +86,31 @@ static zct_store *find_kept(PyObject *key) {
     return NULL;
 }
 
+/* The store of a name, with a reference for the caller. */
 static zct_store *named_store(PyObject *key, bool existing) {
+    ZPY_LOCK();
     zct_store *store = find_kept(key);
+    if (store)
+        zct_store_ref(store);
+    ZPY_UNLOCK();
     if (store || !(store = open_or_raise(key, existing)))
         return store;
+    PyObject *old_key = NULL;
+    zct_store *old_store = store;
+    ZPY_LOCK();
     zct_store *other = find_kept(key);
     if (other) {
-        zct_store_close(store);
-        return other;
+        store = other;
+    } else {
+        int i = next_kept++ % KEPT_STORES;
+        old_key = kept[i].key;
+        old_store = kept[i].store;
+        Py_INCREF(key);
+        kept[i].key = key;
+        kept[i].store = store;
     }
-    int i = next_kept++ % KEPT_STORES;
-    PyObject *old_key = kept[i].key;
-    zct_store *old_store = kept[i].store;
-    Py_INCREF(key);
-    kept[i].key = key;
-    kept[i].store = store;
+    zct_store_ref(store);
+    ZPY_UNLOCK();
     Py_XDECREF(old_key);
     zct_store_close(old_store);
     return store;
@@ -102,6 +120,10 @@ static zct_store *named_store(PyObject *key, bool existing) {
  * next time (a second one meanwhile stays open: two stores destroyed under one log message). */
 static void retire(zct_store *store) {
     static zct_store *retired;
+    if (ZPY_NO_GIL) { /* every user has a reference */
+        zct_store_close(store);
+        return;
+    }
     if (zpy.in_hot_path > 0) {
         if (!retired)
             retired = store;
@@ -115,20 +137,27 @@ static void retire(zct_store *store) {
 
 /* Let go of a store that is gone, if it still is the one we keep. */
 static void forget(PyObject *key, zct_store *store) {
-    if (!key) {
-        if (zpy.default_store != store)
-            return;
+    PyObject *old_key = NULL;
+    bool ours = false;
+    ZPY_LOCK();
+    if (!key && zpy.default_store == store) {
         zpy.default_store = NULL;
-        retire(store);
-        return;
+        ours = true;
     }
-    for (int i = 0; i < KEPT_STORES; i++) {
+    for (int i = 0; key && !ours && i < KEPT_STORES; i++) {
         if (kept[i].key && kept[i].store == store) {
-            Py_CLEAR(kept[i].key);
+            old_key = kept[i].key;
+            kept[i].key = NULL;
             kept[i].store = NULL;
-            zct_store_close(store);
+            ours = true;
         }
     }
+    ZPY_UNLOCK();
+    Py_XDECREF(old_key);
+    if (ours && key)
+        zct_store_close(store);
+    else if (ours)
+        retire(store);
 }
 
 int zpy_use_begin(PyObject *argument, zpy_use *use) {
@@ -136,13 +165,17 @@ int zpy_use_begin(PyObject *argument, zpy_use *use) {
     zct_store *store;
     if (!argument || argument == Py_None) {
         use->implicit = true;
-        store = zpy_default_store();
+        store = default_store();
     } else if (PyUnicode_Check(argument)) {
         use->implicit = true;
         use->key = argument;
         store = named_store(argument, false);
     } else if (PyObject_TypeCheck(argument, zpy.store_type)) {
+        ZPY_LOCK();
         store = ((zpy_store *)argument)->store;
+        if (store)
+            zct_store_ref(store);
+        ZPY_UNLOCK();
         if (!store) {
             const char *name = PyUnicode_AsUTF8(((zpy_store *)argument)->name);
             char sentence[256];
@@ -154,18 +187,14 @@ int zpy_use_begin(PyObject *argument, zpy_use *use) {
         PyErr_Format(PyExc_TypeError, "store must be a Store, a store's name or None, not %s", Py_TYPE(argument)->tp_name);
         store = NULL;
     }
-    if (!store)
-        return -1;
-    use->store = zct_store_ref(store);
-    return 0;
+    use->store = store;
+    return store ? 0 : -1;
 }
 
 int zpy_use_handle(zct_store *store, PyObject *path, zpy_use *use) {
     *use = (zpy_use){.key = path, .implicit = !store, .existing = true};
-    if (!store && !(store = named_store(path, true)))
-        return -1;
-    use->store = zct_store_ref(store);
-    return 0;
+    use->store = store ? zct_store_ref(store) : named_store(path, true);
+    return use->store ? 0 : -1;
 }
 
 bool zpy_use_again(zpy_use *use, int rc) {
@@ -174,12 +203,8 @@ bool zpy_use_again(zpy_use *use, int rc) {
     use->again = true;
     forget(use->key, use->store);
     zct_store_close(use->store);
-    use->store = NULL;
-    zct_store *store = use->key ? named_store(use->key, use->existing) : zpy_default_store();
-    if (!store)
-        return false;
-    use->store = zct_store_ref(store);
-    return true;
+    use->store = use->key ? named_store(use->key, use->existing) : default_store();
+    return use->store != NULL;
 }
 
 void zpy_use_end(zpy_use *use) {
@@ -198,13 +223,20 @@ PyObject *zpy_use_raise(const zpy_use *use, int rc, const char *name) {
 }
 
 void zpy_stores_close(void) {
-    zct_store *store = zpy.default_store;
+    zct_store *stores[1 + KEPT_STORES];
+    PyObject *keys[KEPT_STORES];
+    ZPY_LOCK();
+    stores[KEPT_STORES] = zpy.default_store;
     zpy.default_store = NULL;
-    zct_store_close(store);
     for (int i = 0; i < KEPT_STORES; i++) {
-        store = kept[i].store;
+        stores[i] = kept[i].store;
+        keys[i] = kept[i].key;
         kept[i].store = NULL;
-        Py_CLEAR(kept[i].key);
-        zct_store_close(store);
+        kept[i].key = NULL;
     }
+    ZPY_UNLOCK();
+    for (int i = 0; i <= KEPT_STORES; i++)
+        zct_store_close(stores[i]);
+    for (int i = 0; i < KEPT_STORES; i++)
+        Py_XDECREF(keys[i]);
 }

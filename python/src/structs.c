@@ -79,21 +79,43 @@ static bool inner_unchanged(PyObject *inner) {
     return true;
 }
 
-static known_struct *find_descr(PyArray_Descr *descr) {
-    for (known_struct *k = known; k < known + KNOWN; k++) {
-        if (k->descr && is_copy(k->descr, descr) && inner_unchanged(k->inner))
-            return k;
-    }
-    return NULL;
+static void drop(known_struct *k) {
+    Py_CLEAR(k->descr);
+    Py_CLEAR(k->inner);
+    Py_CLEAR(k->blob);
 }
 
-static known_struct *find_blob(const char *blob, size_t size, uint32_t itemsize) {
-    for (known_struct *k = known; k < known + KNOWN; k++) {
+/* Under the lock: an entry, or NULL, as the caller's own, to be dropped. */
+static bool take(const known_struct *k, known_struct *ret) {
+    if (k) {
+        *ret = *k;
+        Py_INCREF(ret->descr);
+        Py_INCREF(ret->inner);
+        Py_INCREF(ret->blob);
+    }
+    ZPY_UNLOCK();
+    return k != NULL;
+}
+
+static bool find_descr(PyArray_Descr *descr, known_struct *ret) {
+    known_struct *found = NULL;
+    ZPY_LOCK();
+    for (known_struct *k = known; k < known + KNOWN && !found; k++) {
+        if (k->descr && is_copy(k->descr, descr) && inner_unchanged(k->inner))
+            found = k;
+    }
+    return take(found, ret);
+}
+
+static bool find_blob(const char *blob, size_t size, uint32_t itemsize, known_struct *ret) {
+    known_struct *found = NULL;
+    ZPY_LOCK();
+    for (known_struct *k = known; k < known + KNOWN && !found; k++) {
         if (k->restored && (size_t)PyBytes_GET_SIZE(k->blob) == size && memcmp(PyBytes_AS_STRING(k->blob), blob, size) == 0 &&
             k->dtype.itemsize == itemsize && inner_unchanged(k->inner))
-            return k;
+            found = k;
     }
-    return NULL;
+    return take(found, ret);
 }
 
 /* Append the structured dtypes inside `descr`, with their names. */
@@ -114,22 +136,21 @@ static int add_inner(PyObject *list, PyArray_Descr *descr) {
     return 0;
 }
 
-/* Keep a dtype with its descriptor; NULL with an exception. */
-static known_struct *keep(PyArray_Descr *descr, PyObject *blob, const zct_dtype *dtype, bool restored) {
+/* Keep a dtype with its descriptor; false with an exception. */
+static bool keep(PyArray_Descr *descr, PyObject *blob, const zct_dtype *dtype, bool restored, known_struct *ret) {
     known_struct fresh = {.descr = PyArray_DescrNew(descr), .inner = PyList_New(0), .blob = blob, .dtype = *dtype,
                           .restored = restored};
     Py_INCREF(blob);
-    known_struct *k = &known[next_known++ % KNOWN], old = fresh;
-    if (fresh.descr && fresh.inner && add_inner(fresh.inner, descr) == 0) {
-        old = *k;
-        *k = fresh;
-    } else {
-        k = NULL;
+    if (!fresh.descr || !fresh.inner || add_inner(fresh.inner, descr) < 0) {
+        drop(&fresh);
+        return false;
     }
-    Py_XDECREF(old.descr);
-    Py_XDECREF(old.inner);
-    Py_XDECREF(old.blob);
-    return k;
+    ZPY_LOCK();
+    known_struct *k = &known[next_known++ % KNOWN], old = *k;
+    *k = fresh;
+    take(k, ret);
+    drop(&old);
+    return true;
 }
 
 /* ---- descriptors ------------------------------------------------------------------------------------------------- */
@@ -151,8 +172,9 @@ static PyObject *call(const char *function, const char *format, ...) {
 }
 
 int zpy_struct_from_descr(PyArray_Descr *descr, zct_dtype *ret_dtype, PyObject **ret_blob) {
-    known_struct *k = find_descr(descr);
-    if (!k) {
+    known_struct k;
+    if (!find_descr(descr, &k)) {
+        bool kept = false;
         PyObject *described = call("describe", "(Os)", (PyObject *)descr, ZPY_LONGDOUBLE), *blob;
         const char *name;
         if (!described)
@@ -160,35 +182,39 @@ int zpy_struct_from_descr(PyArray_Descr *descr, zct_dtype *ret_dtype, PyObject *
         if (PyArg_ParseTuple(described, "Ss", &blob, &name)) {
             zct_dtype dtype = {.code = ZCT_STRUCT, .lanes = 1, .itemsize = (uint32_t)PyDataType_ELSIZE(descr)};
             snprintf(dtype.name, sizeof dtype.name, "%s", name);
-            k = keep(descr, blob, &dtype, false);
+            kept = keep(descr, blob, &dtype, false, &k);
         }
         Py_DECREF(described);
-        if (!k)
+        if (!kept)
             return -1;
     }
-    *ret_dtype = k->dtype;
-    Py_INCREF(k->blob);
-    *ret_blob = k->blob;
+    *ret_dtype = k.dtype;
+    Py_INCREF(k.blob);
+    *ret_blob = k.blob;
+    drop(&k);
     return 0;
 }
 
 /* The dtype of a descriptor: one that is known, else read, in the name of the tensor `name`. */
 static PyArray_Descr *from_blob(const zct_dtype *dtype, const char *blob, size_t size, const char *name) {
-    known_struct *k = find_blob(blob, size, dtype->itemsize);
-    if (!k) {
+    known_struct k;
+    if (!find_blob(blob, size, dtype->itemsize, &k)) {
+        bool kept = false;
         PyObject *bytes = PyBytes_FromStringAndSize(blob, (Py_ssize_t)size), *descr = NULL;
         PyObject *text = bytes ? PyUnicode_DecodeUTF8(name, (Py_ssize_t)strlen(name), "backslashreplace") : NULL;
         if (text)
             descr = call("restore", "(OIsO)", bytes, (unsigned)dtype->itemsize, ZPY_LONGDOUBLE, text);
         if (descr)
-            k = keep((PyArray_Descr *)descr, bytes, dtype, true);
+            kept = keep((PyArray_Descr *)descr, bytes, dtype, true, &k);
         Py_XDECREF(descr);
         Py_XDECREF(text);
         Py_XDECREF(bytes);
-        if (!k)
+        if (!kept)
             return NULL;
     }
-    return PyArray_DescrNew(k->descr);
+    PyArray_Descr *copy = PyArray_DescrNew(k.descr);
+    drop(&k);
+    return copy;
 }
 
 PyArray_Descr *zpy_struct_of_tensor(const zct_tensor *tensor) {

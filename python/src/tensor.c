@@ -80,7 +80,7 @@ zpy_hold *zpy_open_hold(PyObject *tensor, const char *what) {
         PyErr_Format(PyExc_ValueError, "%s: this SharedTensor is a result in private memory, not a tensor of a store", what);
         return NULL;
     }
-    if (hold->closed) {
+    if (ZPY_GET(hold->closed)) {
         char name[ZCT_MAX_NAME + 1] = "";
         zct_tensor_name(hold->tensor, name, sizeof name);
         char sentence[ZCT_MAX_NAME + 128];
@@ -148,7 +148,7 @@ static PyObject *get_is_shared(PyObject *self, void *Py_UNUSED(closure)) {
 
 static PyObject *get_closed(PyObject *self, void *Py_UNUSED(closure)) {
     zpy_hold *hold = zpy_hold_of(self);
-    return PyBool_FromLong(hold && hold->closed);
+    return PyBool_FromLong(hold && ZPY_GET(hold->closed));
 }
 
 static PyObject *get_handle(PyObject *self, void *Py_UNUSED(closure)) {
