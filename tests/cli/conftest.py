@@ -43,6 +43,14 @@ class Zct:
         assert code is None or done.returncode == code, (arguments, done.returncode, done.stdout, done.stderr)
         return done
 
+    def needs_zlib(self):
+        """Skip the test where the command was built without zlib, and cannot have .npz files."""
+        with tempfile.NamedTemporaryFile() as empty:
+            empty.write(b"PK\5\6" + bytes(18))
+            empty.flush()
+            if "built without zlib" in self("load", empty.name, code=None).stderr:
+                pytest.skip("the command was built without zlib")
+
     def json(self, *arguments, code=0):
         return json.loads(self(*arguments, "--json", code=code).stdout)
 

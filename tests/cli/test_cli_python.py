@@ -19,7 +19,8 @@ def python(zct, code, *arguments):
 
 
 @pytest.fixture
-def archive(tmp_path):
+def archive(zct, tmp_path):
+    zct.needs_zlib()
     np.savez(tmp_path / "in.npz", **ARRAYS)
     return str(tmp_path / "in.npz")
 
