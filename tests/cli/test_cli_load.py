@@ -252,3 +252,22 @@ def test_a_name_that_is_taken_at_the_last_moment(zct, write):
         zct("check")
         return
     pytest.skip("load was quicker each time")
+
+
+def test_a_file_that_is_cut_short_while_it_is_loaded(zct, write):
+    """Loaded, or a sentence and not one name: never half of it, never a signal."""
+    zct.actor().create("mine", [1])
+    for length in (0, 1 << 20, 64 << 20):
+        path = write("m.safetensors", a=np.ones(3), z=np.ones(16 << 20))
+        process = subprocess.Popen([zct.path, "load", path], env=zct.env, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+        while process.poll() is None and zct.json("ls", "--all")["count"] == 1:
+            pass
+        os.truncate(path, length)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode in (0, 1), (process.returncode, errors)
+        assert zct.names() == (["mine"] if process.returncode else ["a", "mine", "z"])
+        assert process.returncode == 0 or errors.startswith(b"zct: ")
+        zct("rm", "-f", "a", "z")
+        zct("gc")
+        assert zct.json("ls", "--all")["count"] == 1
+        zct("check")
