@@ -158,6 +158,8 @@ typedef struct zpy_hold {
     const zct_view *view; /* of tensor */
     bool closed;          /* close() was called on an array that stands on it */
     bool made;            /* this attachment made the name: leaving `with` unlinks it */
+    PyObject *read_view;  /* locks.c: the read-only array for locks of read_view_of, which is borrowed; or NULL */
+    PyObject *read_view_of;
 } zpy_hold;
 
 int zpy_hold_init(void);
@@ -185,6 +187,8 @@ zpy_hold *zpy_open_hold(PyObject *tensor, const char *what);
 
 /* ---- versions.c ------------------------------------------------------------------------------------------------ */
 
+/* Raise for rc, naming the hold's tensor. Always NULL. */
+PyObject *zpy_raise_for_hold(const zpy_hold *hold, int rc);
 PyObject *zpy_tensor_version(PyObject *tensor, void *closure);
 extern PyMethodDef zpy_tensor_version_methods[];
 extern PyMethodDef zpy_tensor_element_methods[]; /* elements.c */
@@ -194,6 +198,12 @@ PyObject *zpy_bell_wait(PyObject *self, PyObject *args);
 PyObject *zpy_bell_ring(PyObject *self, PyObject *store);
 PyObject *zpy_store_identity(PyObject *self, PyObject *store);
 PyObject *zpy_listen(PyObject *self, PyObject *args);
+
+/* ---- locks.c ------------------------------------------------------------------------------------------------------ */
+
+int zpy_locks_init(PyObject *module);
+extern PyMethodDef zpy_tensor_lock_methods[];
+void zpy_locks_forget(PyObject *tensor); /* it is about to go */
 
 /* ---- stores.c, store.c, store_calls.c ------------------------------------------------------------------------------ */
 

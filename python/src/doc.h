@@ -158,6 +158,30 @@
     "for ever. Ctrl-C works.\n\n"                                                                                  \
     "Raises TimeoutError, TensorReplacedError (attach again), TensorNotFoundError (unlinked), ClosedError.\n\n"    \
     ">>> t = zeros(3)\n>>> t.commit()\n1\n>>> t.wait(newer_than=0)\n1\n"
+#define DOC_TENSOR_READ_LOCK                                                                                         \
+    "read_lock($self, timeout=None, recover=False)\n--\n\nA guard: `with t.read_lock() as a:` locks the tensor for reading.\n\n" \
+    "a is a read-only array. Any number of processes and threads read at once, none while one writes; a thread may lock\n" \
+    "again for reading. It is advice: t itself can be touched without. timeout: seconds, 0 only tries, None waits for\n" \
+    "ever, and Ctrl-C works. recover: also where a writer died (guard.recovered tells).\n\n"                       \
+    "Entering raises TimeoutError, WriterDiedError, RuntimeError (this thread writes it), ClosedError.\n\n"        \
+    ">>> t = zeros(3)\n>>> with t.read_lock() as a:\n...     float(a.sum())\n0.0\n"
+#define DOC_TENSOR_WRITE_LOCK                                                                                        \
+    "write_lock($self, timeout=None, recover=False)\n--\n\nA guard: `with t.write_lock() as a:` locks the tensor for writing.\n\n" \
+    "a is t. A process that dies in the block poisons the tensor: every lock raises WriterDiedError until somebody takes\n" \
+    "it with recover=True and leaves the block without an exception, or calls guard.mark_consistent() in it.\n"     \
+    "timeout as for read_lock(). A forked child has none of its parent's locks.\n\n"                               \
+    "Entering raises TimeoutError, WriterDiedError, RuntimeError (this thread has it locked), PermissionError (read-only,\n" \
+    "sealed), ClosedError.\n\n"                                                                                    \
+    ">>> t = zeros(3)\n>>> with t.write_lock(timeout=1) as a:\n...     a += 1\n"
+#define DOC_GUARD                                                                                                    \
+    "What SharedTensor.read_lock() and write_lock() return: a context manager that locks when it is entered.\n\n"  \
+    "It may be entered again after it was left, and left by another thread than entered it.\n\n"                   \
+    ">>> t = zeros(3)\n>>> guard = t.write_lock()\n>>> with guard as a:\n...     guard.held\nTrue\n"
+#define DOC_GUARD_MARK_CONSISTENT                                                                                    \
+    "mark_consistent($self)\n--\n\nThe contents are whole: when the lock is left, the tensor is not poisoned any more.\n\n" \
+    "RuntimeError unless the tensor is locked for writing."
+#define DOC_GUARD_HELD "Whether this process holds the lock now; in a forked child False."
+#define DOC_GUARD_RECOVERED "Whether the last writer had died while writing, when this guard was entered last: mend the contents."
 #define DOC_TENSOR_WAIT_ASYNC                                                                                        \
     "wait_async($self, newer_than=None, timeout=None)\n--\n\nawait a newer version in the running event loop; as wait().\n\n" \
     "Nothing polls: one thread of the process sleeps for all of them. The wait can be cancelled.\n\n"               \

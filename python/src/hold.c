@@ -27,6 +27,7 @@ zpy_hold *zpy_hold_new(zct_tensor *tensor, bool made) {
     hold->view = zct_tensor_view(tensor);
     hold->closed = false;
     hold->made = made;
+    hold->read_view = hold->read_view_of = NULL;
     return hold;
 }
 

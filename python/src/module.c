@@ -52,6 +52,7 @@ static int exec_module(PyObject *module) {
     if (find_numpy() < 0 || zpy_errors_init(module) < 0 || zpy_hold_init() < 0 || zpy_tensor_init(module) < 0 ||
         zpy_records_init(module) < 0 || zpy_store_init(module) < 0 || zpy_handle_init(module) < 0 ||
         zpy_pickling_init(module) < 0 || zpy_allocator_init(module) < 0 || zpy_posix_init(module) < 0 ||
+        zpy_locks_init(module) < 0 ||
         zpy_log_init(module) < 0)
         return -1;
     return PyModule_AddStringConstant(module, "__version__", zct_version());

@@ -184,6 +184,7 @@ static PyObject *tensor_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
 
 static void tensor_dealloc(PyObject *self) {
     PyTypeObject *type = Py_TYPE(self);
+    zpy_locks_forget(self);
     PyArray_Type.tp_dealloc(self);
     Py_DECREF(type);
 }
@@ -219,6 +220,7 @@ int zpy_tensor_init(PyObject *module) {
         PyObject *priority = PyFloat_FromDouble(-100.0); /* results are the other operand's kind */
         if (!type || !priority || add_methods(type, zpy_tensor_result_methods) < 0 ||
             add_methods(type, zpy_tensor_version_methods) < 0 ||
+            add_methods(type, zpy_tensor_lock_methods) < 0 ||
             add_methods(type, zpy_tensor_element_methods) < 0 ||
             PyObject_SetAttrString((PyObject *)type, "__array_priority__", priority) < 0)
             return -1;

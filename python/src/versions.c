@@ -16,7 +16,7 @@ static int64_t now_ns(void) {
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static PyObject *raise_for(const zpy_hold *hold, int rc) {
+PyObject *zpy_raise_for_hold(const zpy_hold *hold, int rc) {
     char name[ZCT_MAX_NAME + 1] = "", sentence[1024];
     PyOS_snprintf(sentence, sizeof sentence, "%s", zct_last_error());
     zct_tensor_name(hold->tensor, name, sizeof name);
@@ -41,7 +41,7 @@ static PyObject *tensor_commit(PyObject *self, PyObject *Py_UNUSED(ignored)) {
     if (!hold)
         return NULL;
     int rc = zct_commit(hold->tensor, &version);
-    return rc < 0 ? raise_for(hold, rc) : PyLong_FromUnsignedLongLong(version);
+    return rc < 0 ? zpy_raise_for_hold(hold, rc) : PyLong_FromUnsignedLongLong(version);
 }
 
 /* A wait in slices, each with the GIL released; signals are served between them. -ZCT_EINTERRUPTED: a handler raised. */
@@ -85,7 +85,7 @@ static PyObject *tensor_wait(PyObject *self, PyObject *const *args, Py_ssize_t n
     int rc = wait_in_slices(wait_one, &one, timeout_ns);
     PyObject *version = rc == 0 ? PyLong_FromUnsignedLongLong(one.version) : NULL;
     if (rc < 0 && !PyErr_Occurred())
-        raise_for(hold, rc);
+        zpy_raise_for_hold(hold, rc);
     Py_DECREF(hold);
     return version;
 }
@@ -160,7 +160,7 @@ PyObject *zpy_wait_any(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssiz
         if (rc == 0)
             result = PyLong_FromLong(many.index);
         else if (!PyErr_Occurred())
-            raise_for((zpy_hold *)PyList_GET_ITEM(many.kept, many.index < 0 ? 0 : many.index), rc);
+            zpy_raise_for_hold((zpy_hold *)PyList_GET_ITEM(many.kept, many.index < 0 ? 0 : many.index), rc);
     }
     Py_XDECREF(many.kept);
     PyMem_Free(many.tensors);
@@ -256,7 +256,7 @@ PyObject *zpy_listen(PyObject *Py_UNUSED(self), PyObject *args) {
         return NULL;
     int rc = zct_listen(hold->tensor, newer_than, &version);
     if (rc < 0)
-        return raise_for(hold, rc);
+        return zpy_raise_for_hold(hold, rc);
     if (rc == 0)
         Py_RETURN_NONE;
     return PyLong_FromUnsignedLongLong(version);

@@ -219,6 +219,7 @@ static int read_first(struct wait *wait, sh32 *mark, bool passed_over, bool reco
 {
     struct zct_store *s = wait->s;
     struct lock_words *lock = lock_of(wait);
+    bool hungry = false;
     for (uint64_t w = get_relaxed(&lock->owner);;) {
         if (likely(owner_of(w) == 0)) {
             (void)swap_sc(mark, mark_make(wait->t)); /* Dekker with the writer's {take; look at marks} */
@@ -231,11 +232,16 @@ static int read_first(struct wait *wait, sh32 *mark, bool passed_over, bool reco
         if (this_thread_writes(wait, w))
             return fail_deadlock(s, wait->t, "writes");
         passed_over |= wait->naps >= 2;
-        if (passed_over && wait->timeout_ns != 0 && !(w & OWNER_HUNGRY))
+        if (passed_over && wait->timeout_ns != 0 && !(w & OWNER_HUNGRY)) {
             w = or_sc(&lock->owner, OWNER_HUNGRY) | OWNER_HUNGRY; /* cannot fail, unlike a CAS beside busy writers */
+            hungry = true;
+        }
         int rc = owner_of(w) != 0 ? wait_owner(wait, w) : 0;
-        if (rc < 0)
+        if (rc < 0) {
+            if (hungry) /* whoever else is says so again */
+                (void)and_sc(&lock->owner, ~OWNER_HUNGRY);
             return rc;
+        }
         w = get_sc(&lock->owner);
     }
 }
