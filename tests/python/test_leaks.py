@@ -62,6 +62,17 @@ OPERATIONS = {
     "list": "zct.list_shared_tensors()",
     "store": "\n    with zct.Store() as s: s.stats(); s.list(); s.gc()",
     "another store": "\n    with zct.Store('o', capacity=1 << 20) as s: s.create('x', data, lifetime='last')",
+    "attach posix": "zct.attach_posix(theirs, (2, 3), 'f4', offset=5)[0] + 1",
+    "attach posix too short": "fails(ValueError, zct.attach_posix, theirs, 1000, 'f8')",
+    "attach posix missing": "fails(FileNotFoundError, zct.attach_posix, 'zct-none', 1, 'u1')",
+    "posix location": "x[1:, ::2].posix_location()",
+    "attach async": "loop.run_until_complete(zct.attach_async('x'))",
+    "attach async late": "loop.run_until_complete(late(i))",
+    "attach async cancelled": "loop.run_until_complete(cancelled())",
+    "SharedMemory": "s = sm.SharedMemory(create=True, size=100); sm.SharedMemory(s.name).buf[0]; s.close(); s.unlink()",
+    "ShareableList": "l = sm.ShareableList([1, 'two']); l[1] = 'x'; list(sm.ShareableList(name=l.shm.name)); l.shm.unlink()",
+    "sharedarray": "sa.create('sa', 3); sa.attach('sa', ro=True); sa.list(); sa.delete('sa')",
+    "owned": "fails(FileExistsError, zct.zeros, 3, name='x', exists='owned')",
     "bad name": "fails(ValueError, zct.attach_shared_tensor, '')",
     "bad keyword": "fails(TypeError, zct.attach_shared_tensor, nothing=1)",
 }
@@ -79,6 +90,26 @@ def fails(error, function, *args, **kwargs):
     except error:
         return
     raise SystemExit("no error")
+
+import asyncio, atexit
+from zero_copy_tensor_ipc.compat import shared_memory as sm, sharedarray as sa
+loop = asyncio.new_event_loop()
+theirs = "zct-leaks-%d" % os.getpid()
+with open("/dev/shm/" + theirs, "wb") as f:
+    f.write(bytes(100))
+atexit.register(os.unlink, f.name)
+
+async def late(i):
+    task = asyncio.ensure_future(zct.attach_async("late%d" % (i % 3)))
+    await asyncio.sleep(0)
+    with zct.create_shared_tensor("late%d" % (i % 3), data):
+        return await task
+
+async def cancelled():
+    task = asyncio.ensure_future(zct.attach_async("never"))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
 
 def counts():
     with open("/proc/self/statm") as f:
@@ -108,6 +139,6 @@ assert after[1].used == before[1].used and after[1].high <= before[1].high + (1 
 @pytest.mark.slow
 @pytest.mark.parametrize("operation", sorted(OPERATIONS))
 def test_no_growth(python, operation):
-    n = 1000 if "store" in operation or os.environ.get("TEST_QUICK") else 10000
+    n = 1000 if "store" in operation or "async" in operation or os.environ.get("TEST_QUICK") else 10000
     env = {"OPENBLAS_NUM_THREADS": "1", "ZCT_CAPACITY": str(64 << 20), "MALLOC_ARENA_MAX": "1"}
     python(CODE, OPERATIONS[operation], n, env=env)
