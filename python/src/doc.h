@@ -8,6 +8,8 @@
     "name: str, 1 to 255 bytes of UTF-8. data: an array, or what numpy.asarray takes, of any shape; it is copied\n"  \
     "once, unless it is the whole of an unnamed block of the store already (made by empty() and its kin, or inside\n" \
     "numpy_allocator()): then it gets the name where it lies.\n"                                                     \
+    "Any dtype without references to Python objects, in any byte order; structured ones with their offsets, titles,\n" \
+    "padding and alignment.\n"                                                                                       \
     "dtype, order: what to convert to; None keeps them. copy: None copies if needed, True always, False never\n"     \
     "(BufferError where it would be needed). lifetime: \"persistent\" (until unlinked), \"pinned\" (and never a\n"   \
     "leftover), \"owner\" (until this process goes), \"last\" (until the last holder goes). seal: born read-only.\n" \
@@ -24,7 +26,10 @@
     ">>> t = create_shared_tensor(\"doc/weights\", np.arange(6.0).reshape(2, 3))\n"                                  \
     ">>> t.name, t.shape, t.is_shared\n"                                                                             \
     "('doc/weights', (2, 3), True)\n"                                                                                \
-    ">>> unlink_shared_tensor(\"doc/weights\")\n"
+    ">>> unlink_shared_tensor(\"doc/weights\")\n"                                                                    \
+    ">>> with create_shared_tensor(\"doc/points\", np.zeros(2, [(\"x\", \"f4\"), (\"n\", \"i8\")])):\n"                 \
+    "...     attach_shared_tensor(\"doc/points\").dtype[\"n\"]\n"                                                     \
+    "dtype('int64')\n"
 
 #define DOC_ATTACH_SHARED_TENSOR                                                                                     \
     "attach_shared_tensor($module, name, shape=None, dtype=None, *, mode=None, store=None, timeout=0)\n--\n\n"       \

@@ -71,7 +71,6 @@ WAYS = {
     "memoryview of the base": lambda t, s: memoryview(t.base).__setitem__(0, 1),
     "asarray of a memoryview": lambda t, s: np.asarray(memoryview(t)).setflags(write=True),
     "data": lambda t, s: np.asarray(t.data).setflags(write=True),
-    "data of another": lambda t, s: set_data(t),
     "pickle buffer": lambda t, s: memoryview(pickle.PickleBuffer(t)).cast("B").__setitem__(0, 1),
     "readinto": lambda t, s: open(os.devnull, "rb", buffering=0).readinto(t),
     "out": lambda t, s: np.add(t, 1, out=t),
@@ -117,20 +116,29 @@ def test_no_way_to_write(read_only, in_child, way):
     assert t[0] == 7 and s["x"][1] == 7  # it is the same memory
 
 
-def test_ufunc_at(read_only):
-    """Before 2.5 NumPy's ufunc.at looks at no flag. The pages do: the process ends, the tensor is what it was."""
+# NumPy's own faults: the way, and the version from which it looks at the flag.
+FAULTS = {
+    "ufunc.at": (lambda t: np.add.at(t, [0], 1), (2, 5)),
+    "array.data = buffer": (set_data, (2, 0)),
+}
+
+
+@pytest.mark.parametrize("fault", sorted(FAULTS))
+def test_where_numpy_looks_at_no_flag(read_only, fault):
+    """Then the pages do: the process ends, the tensor is what it was."""
     data, _, t, _ = read_only
+    way, mended = FAULTS[fault]
     pid = os.fork()
     if pid == 0:
         faulthandler.disable()
         try:
-            np.add.at(t, [0], 1)
-        except ValueError:
+            way(t)
+        except (ValueError, AttributeError):
             os._exit(0)
         os._exit(1)
     status = os.waitpid(pid, 0)[1]
-    refuses = tuple(map(int, np.__version__.split(".")[:2])) >= (2, 5)
-    assert status == 0 or (not refuses and status & 0x7F == signal.SIGSEGV)
+    looks = tuple(map(int, np.__version__.split(".")[:2])) >= mended
+    assert status == 0 or (not looks and status & 0x7F == signal.SIGSEGV)
     assert data.tolist() == [0, 1, 2, 3, 4]
 
 
