@@ -19,6 +19,7 @@ OWN_MAPPINGS = ("os_map_shared(",)  # unmaps what it has just mapped, and nobody
 CONTROL = re.compile(
     r"control\b|\bREGION\(|\b(slot|desc|row|tickets|index|aux)_(at|of|word|words)\(|\bs->words\b|\b(d|desc|slot|head|row|ticket|cell)(->|\[)"
 )
+KINDS = r"sh(8|16|32|64)|struct (words|slot|desc|ticket|aux_head|read_line)"
 COPIERS = re.compile(r"\b(?:__builtin_)?(memcpy|memmove|memset|strcpy|strncpy|snprintf|bzero|get_words|os_read_at)\s*\(")
 # A call that others see the effect of, and that must have a STEP in the same function.
 SEEN_BY_OTHERS = re.compile(
@@ -81,7 +82,7 @@ def in_source(path, text):
             yield f"{path}:{line_of(code, match.start())}: {match.group(1)} into control memory ({to})"
     for match in re.finditer(r"\bREGION\(", code):
         kind = [part.strip() for part in code[match.end() : code.index(")", match.end())].split(",")][1]
-        if path != "src/segment/store.h" and not re.fullmatch(r"sh(8|16|32|64)|struct (words|slot|desc|ticket|aux_head|read_line)", kind):
+        if path != "src/segment/store.h" and not re.fullmatch(KINDS, kind):
             yield f"{path}:{line_of(code, match.start())}: control memory as {kind}"
     if path != "src/segment/birth.c" and not path.startswith("src/platform/"):
         for match in re.finditer(r"\bos_write_at\((?![^;]*payload_offset)", code):
