@@ -410,6 +410,12 @@ ZCT_API int zct_lock_mark_consistent(zct_lock_guard *guard);
 /* 1 if the guard holds a lock of this process, else 0. */
 ZCT_API int zct_lock_held(const zct_lock_guard *guard);
 
+/* Copy the tensor's contents, as laid out, into out[size]: whole, although others may be writing under the lock meanwhile.
+ * No lock is taken unless three tries met a writer; then it waits as zct_tensor_read_lock does. *ret_version (may be NULL) is the
+ * version that was there when the copy began. It knows of writers that use the lock alone.
+ * -ZCT_EINVAL (size), -ZCT_EWRITERDIED, -ZCT_ETIMEDOUT, -ZCT_EDEADLOCK (this thread is the writer), -ZCT_EINTERRUPTED. */
+ZCT_API int zct_snapshot(zct_tensor *tensor, void *out, size_t size, int64_t timeout_ns, uint64_t *ret_version);
+
 /* ---- looking ------------------------------------------------------------------------------------------- */
 
 typedef struct zct_stat {
@@ -490,15 +496,16 @@ ZCT_API int zct_members(zct_store *store, zct_holder *holders, int count);
 
 /* ---- versions ------------------------------------------------------------------------------------------ */
 
-/* Each tensor counts completed writes, from 0. Counting is a notification: it protects nothing, so a reader that was
- * woken may still see the next write under way. */
+/* Each tensor counts completed writes, from 0: the release of a write lock, and zct_commit. Counting is a notification: it
+ * protects nothing, so a reader that was woken may still see the next write under way. */
 ZCT_API uint64_t zct_tensor_version(const zct_tensor *tensor);
 /* Count a write of this process as complete and wake whoever waits for one. *ret_version (may be NULL) is the count
- * afterwards, others' included. Never waits. -ZCT_EACCES unless the attachment is ZCT_MODE_WRITE. Any thread. */
+ * afterwards, others' included. Never waits. -ZCT_EACCES unless the attachment is ZCT_MODE_WRITE; -ZCT_ENOTOWNER while
+ * another process has the tensor locked for writing; -ZCT_EWRITERDIED. Any thread. */
 ZCT_API int zct_commit(zct_tensor *tensor, uint64_t *ret_version);
 /* Sleep until the version is beyond `newer_than`; *ret_version (may be NULL) is it. -ZCT_ETIMEDOUT (timeout 0 only
  * looks); -ZCT_EREPLACED and -ZCT_ENOTFOUND: the name went to another tensor, or was unlinked, and no newer version was
- * counted before; -ZCT_EINTERRUPTED: a signal, call again. Sleeping costs no CPU but one look a second. */
+ * counted before; -ZCT_EWRITERDIED: a writer died under the lock, likewise; -ZCT_EINTERRUPTED: a signal, call again. Sleeping costs no CPU but one look a second. */
 ZCT_API int zct_wait(const zct_tensor *tensor, uint64_t newer_than, int64_t timeout_ns, uint64_t *ret_version);
 /* The same for `count` tensors of one store (-ZCT_EINVAL): until tensors[i] is beyond newer_than[i] for some i, which is
  * *ret_index, as it is when one of them is replaced or unlinked (the code says which). */

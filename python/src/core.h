@@ -191,7 +191,8 @@ zpy_hold *zpy_open_hold(PyObject *tensor, const char *what);
 PyObject *zpy_raise_for_hold(const zpy_hold *hold, int rc);
 PyObject *zpy_tensor_version(PyObject *tensor, void *closure);
 extern PyMethodDef zpy_tensor_version_methods[];
-extern PyMethodDef zpy_tensor_element_methods[]; /* elements.c */
+extern PyMethodDef zpy_tensor_element_methods[];  /* elements.c */
+extern PyMethodDef zpy_tensor_snapshot_methods[]; /* snapshot.c */
 PyObject *zpy_wait_any(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
 PyObject *zpy_bell(PyObject *self, PyObject *store);
 PyObject *zpy_bell_wait(PyObject *self, PyObject *args);

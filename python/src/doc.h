@@ -198,6 +198,15 @@
     "newer_than: a version for each tensor; None is what they are at the call. timeout: seconds, None for ever.\n\n" \
     "Raises TimeoutError, TensorReplacedError and TensorNotFoundError as SharedTensor.wait() does, ValueError.\n\n" \
     ">>> a, b = zeros(3), zeros(3)\n>>> b.commit()\n1\n>>> wait_any([a, b], [0, 0])\n1\n"
+#define DOC_TENSOR_SNAPSHOT                                                                                          \
+    "snapshot($self, out=None, timeout=None)\n--\n\n"                                                                \
+    "A plain ndarray with a copy of the whole tensor that is not torn, although others may be writing it under its\n" \
+    "write lock meanwhile.\n\n"                                                                                     \
+    "out: an array of the same shape, dtype and memory layout to copy into. No lock is taken unless a writer is met\n" \
+    "again and again. timeout: seconds to wait for a writer then, None for ever.\n\n"                              \
+    "Raises WriterDiedError, TimeoutError, ValueError (a view of a part; out), RuntimeError inside this thread's own\n" \
+    "write lock.\n\n"                                                                                              \
+    ">>> t = zeros((2, 2))\n>>> t.snapshot().tolist()\n[[0.0, 0.0], [0.0, 0.0]]\n"
 #define DOC_TENSOR_FETCH_ADD                                                                                         \
     "fetch_add($self, index, value, /)\n--\n\nAdd to one element atomically; returns what it was before.\n\n"        \
     "index: an int, or a tuple of one for each dimension. For integers (which wrap around) and floats of 4 or 8 bytes,\n" \

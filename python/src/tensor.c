@@ -222,6 +222,7 @@ int zpy_tensor_init(PyObject *module) {
             add_methods(type, zpy_tensor_version_methods) < 0 ||
             add_methods(type, zpy_tensor_lock_methods) < 0 ||
             add_methods(type, zpy_tensor_element_methods) < 0 ||
+            add_methods(type, zpy_tensor_snapshot_methods) < 0 ||
             PyObject_SetAttrString((PyObject *)type, "__array_priority__", priority) < 0)
             return -1;
         Py_DECREF(priority);

@@ -109,6 +109,18 @@ static __attribute__((noinline)) int wake_writer(struct lock_words *lock)
     return 0;
 }
 
+/* A write is complete: counted while the lock is still ours, told when it is not. */
+static int release_counted(struct zct_store *s, uint32_t t, uint64_t mine, bool consistent)
+{
+    struct desc *d = desc_at(s, t);
+    if (lock_write_held(s, t, mine))
+        (void)add_sc(&d->version, 1);
+    int rc = lock_write_drop(s, t, mine, consistent);
+    if (rc == 0)
+        version_tell(s, t);
+    return rc;
+}
+
 static __attribute__((noinline)) int release_slowly(zct_lock_guard *guard)
 {
     zct_tensor *a = guard->tensor;
@@ -118,7 +130,7 @@ static __attribute__((noinline)) int release_slowly(zct_lock_guard *guard)
     guard->what = 0;
     if (what & READS)
         return lock_read_drop(a->store, a->desc, (sh32 *)(uintptr_t)guard->place);
-    return lock_write_drop(a->store, a->desc, guard->place, (what & CONSISTENT) != 0);
+    return release_counted(a->store, a->desc, guard->place, (what & CONSISTENT) != 0);
 }
 
 /* A read lock that is not nested. */
@@ -128,13 +140,6 @@ static inline bool release_read(zct_lock_guard *guard, zct_tensor *a)
     uint32_t once = mark_make(a->desc);
     return likely(get_relaxed(mark) == once &&
                   cas_sc(mark, &once, 0)); /* Dekker with the writer's {take; look at marks} */
-}
-
-/* A write lock that nobody waits for, of a tensor that is not poisoned. */
-static inline bool release_write(zct_lock_guard *guard, zct_tensor *a)
-{
-    uint64_t mine = guard->place;
-    return likely(cas_sc(&a->d->lock.owner, &mine, owner_dropped(mine, true)));
 }
 
 int zct_lock_release(zct_lock_guard *guard)
@@ -150,9 +155,15 @@ int zct_lock_release(zct_lock_guard *guard)
         guard->what = 0;
         return unlikely(owner_of(get_sc(&lock->owner)) != 0) ? wake_writer(lock) : 0;
     }
-    if (unlikely(!release_write(guard, a)))
+    uint64_t mine = guard->place, w = mine;
+    if (unlikely(get_relaxed(&a->d->lock.owner) != mine)) /* somebody waits, it is poisoned, or it is not ours */
         return release_slowly(guard);
     guard->what = 0;
+    (void)add_sc(&a->d->version, 1);
+    if (unlikely(!cas_sc(&a->d->lock.owner, &w, owner_dropped(mine, true))))
+        (void)lock_write_drop(a->store, a->desc, mine, true);
+    if (unlikely(get_sc(&a->d->wait_at) | get_sc(&a->d->listen)))
+        version_tell(a->store, a->desc);
     return 0;
 }
 
@@ -171,4 +182,19 @@ int zct_lock_held(const zct_lock_guard *guard)
     zct_tensor *a = guard->tensor;
     return kind_of(guard) == READS ? mark_is(get_relaxed((sh32 *)(uintptr_t)guard->place), a->desc)
                                    : lock_write_held(a->store, a->desc, guard->place);
+}
+
+int zct_snapshot(zct_tensor *a, void *out, size_t size, int64_t timeout_ns, uint64_t *ret_version)
+{
+    uint64_t version = 0;
+    int rc = check(a->store, 0);
+    if (rc < 0)
+        return rc;
+    if (size < a->view.nbytes)
+        return fail(ZCT_EINVAL, "a snapshot of %llu bytes does not fit into %llu", (unsigned long long)a->view.nbytes,
+                    (unsigned long long)size);
+    rc = tensor_snapshot(a, out, timeout_ns, &version);
+    if (rc == 0 && ret_version)
+        *ret_version = version;
+    return rc;
 }

@@ -64,14 +64,14 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the futex word is the
 #define fence_acquire() atomic_thread_fence(memory_order_acquire)
 #define fence_release() atomic_thread_fence(memory_order_release)
 #define fence_sc() atomic_thread_fence(memory_order_seq_cst)
+/* What was copied before was read before what is read next. x86: `rep movs`, which a copy may be made of, is weaker than loads. */
+#if defined(__x86_64__)
+#define fence_copied() __asm__ volatile("lfence" ::: "memory")
+#else
+#define fence_copied() fence_acquire()
+#endif
 /* Between a store here and stores of the caller's own code: for whoever dies between them. */
 #define fence_compiler() atomic_signal_fence(memory_order_seq_cst)
-
-/* Elements of a tensor: payload, whose contents recovery does not look at. */
-#define element_load(p) __atomic_load_n((p), __ATOMIC_SEQ_CST)
-#define element_add(p, x) __atomic_fetch_add((p), (x), __ATOMIC_SEQ_CST)
-#define element_swap(p, x) __atomic_exchange_n((p), (x), __ATOMIC_SEQ_CST)
-#define element_cas(p, expected, x) __atomic_compare_exchange_n((p), (expected), (x), 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
 
 /* Fill `count` words with one value; relaxed, one crash point before the whole and one after the first half: words
  * that are not yet published, whose torn state nobody may read. */

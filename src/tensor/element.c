@@ -4,6 +4,7 @@
  * atomic against the others here and against aligned loads; a plain `a += 1` beside them loses updates. */
 #include "tensor/tensor.h"
 
+#include "base/payload.h"
 #include "platform/process.h"
 
 #include <string.h>

@@ -117,7 +117,7 @@ void life_unname(struct zct_store *s, uint32_t t)
     put_sc(&d->st, st_to(st, ST_DYING, 0)); /* <== linearisation of an unlink */
     index_remove(s, t, form_hash(get_relaxed(&d->form)));
     life_changed(s);
-    version_ended(s, t);
+    version_ring(s, t);
 }
 
 bool life_free(struct zct_store *s, uint32_t t)

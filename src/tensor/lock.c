@@ -56,7 +56,7 @@ static int fail_deadlock(struct zct_store *s, uint32_t t, const char *why)
                 show(s, t, name, sizeof name), s->name);
 }
 
-static int fail_dirty(struct zct_store *s, uint32_t t)
+int lock_fail_dirty(struct zct_store *s, uint32_t t)
 {
     char name[300];
     return fail(ZCT_EWRITERDIED,
@@ -111,13 +111,15 @@ static void doubt_less(struct wait *wait)
     wait->probe_after = wait->probe_after * 2 < probe_most ? wait->probe_after * 2 : probe_most;
 }
 
-static bool repair(struct lock_words *lock, uint64_t seen)
+static bool repair(struct zct_store *s, uint32_t t, uint64_t seen)
 {
+    struct lock_words *lock = &desc_at(s, t)->lock;
     while (owner_of(seen) != 0) {
         uint64_t now = seen;
         bool inside = !owner_draining(seen, get_acquire(&lock->active)) && !MUTANT(14);
         if (cas_sc(&lock->owner, &now, owner_repaired(seen, inside || MUTANT(16)))) {
             futex_wake_shared(&lock->owner);
+            version_ring(s, t); /* who waits for its versions is told of the death */
             return true;
         }
         if (!owner_same(now, seen))
@@ -129,10 +131,18 @@ static bool repair(struct lock_words *lock, uint64_t seen)
 
 void lock_repair_of(struct zct_store *s, uint32_t t, unsigned p)
 {
-    struct lock_words *lock = &desc_at(s, t)->lock;
-    uint64_t w = get_sc(&lock->owner);
+    uint64_t w = get_sc(&desc_at(s, t)->lock.owner);
     if (unlikely(owner_of(w) == p + 1) && !MUTANT(13))
-        (void)repair(lock, w);
+        (void)repair(s, t, w);
+}
+
+void lock_doubt_owner(struct zct_store *s, uint32_t t, uint64_t w)
+{
+    unsigned p = owner_of(w) - 1;
+    if (p == s->slot || member_dead(s, p) != 1)
+        return;
+    (void)repair(s, t, w);
+    (void)reap_if_dead(s, p);
 }
 
 /* Wait for the owner that `w` names. 0: look again. */
@@ -160,7 +170,7 @@ static int wait_owner(struct wait *wait, uint64_t w)
         doubt_less(wait);
         return 0;
     }
-    (void)repair(lock, w);
+    (void)repair(wait->s, wait->t, w);
     (void)reap_if_dead(wait->s, owner_of(w) - 1);
     return 0;
 }
@@ -201,7 +211,7 @@ static int read_granted(struct zct_store *s, uint32_t t, sh32 *mark, uint64_t w,
     if (recover)
         return ZCT_RECOVERED;
     (void)lock_read_drop(s, t, mark);
-    return fail_dirty(s, t);
+    return lock_fail_dirty(s, t);
 }
 
 /* One more of a lock that this thread has: granted at once. False: another thread gave it back just now. */
@@ -308,7 +318,7 @@ static int take(struct wait *wait, bool recover, uint64_t *ret_w)
     for (int rc = 0;; w = get_sc(&lock->owner)) {
         if (owner_open_to_writer(w, patience_over)) {
             if (unlikely(w & OWNER_DIRTY) && !recover)
-                return fail_dirty(s, wait->t);
+                return lock_fail_dirty(s, wait->t);
             *ret_w = owner_taken(w, s->slot);
             if (likely(cas_sc(&lock->owner, &w, *ret_w)))
                 return 0;

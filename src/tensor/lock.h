@@ -67,10 +67,18 @@ int lock_write_drain(struct zct_store *s, uint32_t t, int64_t timeout_ns, uint64
 int lock_write_drop(struct zct_store *s, uint32_t t, uint64_t mine, bool clean);
 /* Is it still ours? */
 bool lock_write_held(struct zct_store *s, uint32_t t, uint64_t mine);
+/* `w`: t's lock word, owned. Prove whether its owner lives, and repair the lock if not. At most one question in a while. */
+void lock_doubt_owner(struct zct_store *s, uint32_t t, uint64_t w);
+int lock_fail_dirty(struct zct_store *s, uint32_t t); /* -ZCT_EWRITERDIED */
 /* As marks_clear: t's lock word, if p owns it. */
 void lock_repair_of(struct zct_store *s, uint32_t t, unsigned p);
 /* A mark of t was cleared: does a writer wait for that? */
 void lock_reader_left(struct lock_words *lock);
+
+/* ---- snapshot.c ---- */
+
+/* Copy the contents, nbytes of the view, as no writer under the lock leaves them half done; *ret_version is at most theirs. */
+int tensor_snapshot(const zct_tensor *a, void *out, int64_t timeout_ns, uint64_t *ret_version);
 
 /* Under AL, of a descriptor that gets a new tenant: nobody has it, nobody died with it. */
 void lock_begin(struct desc *d);

@@ -186,7 +186,7 @@ static bool end_old(struct zct_store *s, uint32_t old, int exists, int fd)
     ending_set(s, old, true);
     if (exists == ZCT_EXISTS_REPLACE) {
         put_sc(&d->st, st_to(get_sc(&d->st), ST_DYING, 0)); /* <== linearisation of a replace */
-        version_ended(s, old);
+        version_ring(s, old);
         return true;
     }
     if (retire(s, old, ST_DYING, THE_LIVING, fd))

@@ -63,10 +63,10 @@ void note_suspect(unsigned p);
 
 /* ---- version.c ---- */
 
-/* A write of t is complete: count it and wake whoever waits for that. The caller holds t. */
-void version_bump(struct zct_store *s, uint32_t t);
-/* t lost its name: wake whoever waits for a version of it. After the state has changed. */
-void version_ended(struct zct_store *s, uint32_t t);
+/* The version of t was counted up: wake whoever waits for that. The caller holds t. */
+void version_tell(struct zct_store *s, uint32_t t);
+/* t lost its name, or a writer of it died: wake whoever waits for a version of it. After the state or lock word has changed. */
+void version_ring(struct zct_store *s, uint32_t t);
 
 /* ---- hold.c ---- */
 

@@ -7,7 +7,7 @@
  * registers and looks again.
  *
  * A counter killed between its count and its ring leaves sleepers: nobody sleeps longer than NAP without a look. */
-#include "tensor/tensor.h"
+#include "tensor/lock.h"
 
 #include "platform/futex.h"
 #include "platform/process.h"
@@ -37,11 +37,10 @@ static void ring_event(struct desc *d)
     futex_wake_shared(&d->event);
 }
 
-void version_bump(struct zct_store *s, uint32_t t)
+void version_tell(struct zct_store *s, uint32_t t)
 {
     struct desc *d = desc_at(s, t);
-    uint64_t now = add_sc(&d->version, 1) + 1;
-    uint64_t wanted = get_sc(&d->wait_at);
+    uint64_t now = get_sc(&d->version), wanted = get_sc(&d->wait_at);
     if (unlikely(wanted != 0)) {
         ring_event(d); /* first, so that whoever wanted this version is awake when the word is cleared */
         if (wanted <= now)
@@ -50,7 +49,7 @@ void version_bump(struct zct_store *s, uint32_t t)
     ring_bells(s, d);
 }
 
-void version_ended(struct zct_store *s, uint32_t t)
+void version_ring(struct zct_store *s, uint32_t t)
 {
     struct desc *d = desc_at(s, t);
     if (unlikely(get_sc(&d->wait_at) != 0))
@@ -76,6 +75,11 @@ static int look(const zct_tensor *a, uint64_t newer_than, uint64_t *ret)
     *ret = get_sc(&d->version);
     if (*ret > newer_than)
         return 1;
+    uint64_t w = get_sc(&d->lock.owner);
+    if (unlikely(owner_of(w) != 0))
+        lock_doubt_owner(a->store, a->desc, w);
+    if (unlikely(w & OWNER_DIRTY))
+        return lock_fail_dirty(a->store, a->desc);
     if (st_state(get_sc(&d->st)) != ST_DYING)
         return 0;
     *ret = get_sc(&d->version); /* counted before the end */
@@ -98,7 +102,13 @@ int zct_commit(zct_tensor *a, uint64_t *ret_version)
     if (a->view.mode != ZCT_MODE_WRITE)
         return fail(ZCT_EACCES, "a version is counted by who can write: this attachment is %s",
                     a->view.mode == ZCT_MODE_COW ? "copy-on-write, its writes are private" : "read-only");
-    version_bump(a->store, a->desc);
+    uint64_t w = get_sc(&desc_at(a->store, a->desc)->lock.owner);
+    if (w & OWNER_DIRTY)
+        return lock_fail_dirty(a->store, a->desc);
+    if (owner_of(w) != 0 && owner_of(w) != a->store->slot + 1)
+        return fail(ZCT_ENOTOWNER, "another process has the tensor locked for writing, and counts the version itself");
+    (void)add_sc(&desc_at(a->store, a->desc)->version, 1);
+    version_tell(a->store, a->desc);
     if (ret_version)
         *ret_version = zct_tensor_version(a);
     return 0;
