@@ -105,7 +105,7 @@ def in_shared(code):
         name = re.match(r"#define (\w+)|static inline \w+ \*?(\w+)", text)
         name = name.group(1) or name.group(2)
         if re.search(r"atomic_(store|fetch|exchange|compare)", text) and not re.search(r"\bSTEP\(|\bSH_RMW\(", text):
-            if not name.startswith(("pv_", "element_")):  # private memory; contents, which recovery does not look at
+            if not name.startswith("pv_"):
                 yield f"{SHARED}:{line_of(code, match.start())}: {name} stores and is no crash point"
 
 
