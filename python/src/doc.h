@@ -207,6 +207,12 @@
     "Raises WriterDiedError, TimeoutError, ValueError (a view of a part; out), RuntimeError inside this thread's own\n" \
     "write lock.\n\n"                                                                                              \
     ">>> t = zeros((2, 2))\n>>> t.snapshot().tolist()\n[[0.0, 0.0], [0.0, 0.0]]\n"
+#define DOC_TENSOR_ATOMIC_ADD                                                                                        \
+    "atomic_add($self, values, timeout=None)\n--\n\n"                                                                \
+    "Add an array, or what broadcasts, under the tensor's write lock: no addition of many processes is lost.\n\n"  \
+    "Plain t += values loses updates when others add at the same time. timeout: seconds, None for ever.\n\n"       \
+    "Raises as write_lock() does, and TypeError or ValueError where numpy.add cannot add.\n\n"                     \
+    ">>> t = zeros(3)\n>>> t.atomic_add([1, 2, 3])\n>>> t.tolist(), t.version\n([1.0, 2.0, 3.0], 1)\n"
 #define DOC_TENSOR_FETCH_ADD                                                                                         \
     "fetch_add($self, index, value, /)\n--\n\nAdd to one element atomically; returns what it was before.\n\n"        \
     "index: an int, or a tuple of one for each dimension. For integers (which wrap around) and floats of 4 or 8 bytes,\n" \

@@ -1,4 +1,4 @@
-/* elements.c - atomic operations on single elements of a SharedTensor: fetch_add, exchange, compare_exchange. */
+/* elements.c - updates by many processes: of single elements (fetch_add, exchange, compare_exchange), and of all (atomic_add). */
 #include "core.h"
 #include "doc.h"
 
@@ -102,7 +102,44 @@ static PyObject *tensor_compare_exchange(PyObject *self, PyObject *args) {
     return result;
 }
 
+/* numpy.add under the write lock: it releases the GIL while it adds. A process that is killed inside leaves the tensor poisoned. */
+static PyObject *tensor_atomic_add(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
+    static zpy_sig sig = {"atomic_add", 2, 1, {"values", "timeout", NULL}, {0}};
+    PyObject *out[ZPY_MAX_ARGS];
+    if (zpy_parse(&sig, args, nargs, kwnames, out) < 0)
+        return NULL;
+    PyObject *guard = PyObject_CallMethod(self, "write_lock", "O", out[1] ? out[1] : Py_None);
+    PyObject *array = guard ? PyObject_CallMethod(guard, "__enter__", NULL) : NULL;
+    if (!array) {
+        Py_XDECREF(guard);
+        return NULL;
+    }
+    PyObject *numpy = PyImport_ImportModule("numpy"), *add = numpy ? PyObject_GetAttrString(numpy, "add") : NULL;
+    PyObject *arguments = add ? PyTuple_Pack(3, array, out[0], array) : NULL;
+    PyObject *sum = arguments ? PyObject_CallObject(add, arguments) : NULL;
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyObject *left = PyObject_CallMethod(guard, "__exit__", "OOO", Py_None, Py_None, Py_None);
+    if (type) {
+        if (!left)
+            PyErr_Clear();
+        PyErr_Restore(type, value, traceback);
+    }
+    bool good = sum && left;
+    Py_XDECREF(left);
+    Py_XDECREF(sum);
+    Py_XDECREF(arguments);
+    Py_XDECREF(add);
+    Py_XDECREF(numpy);
+    Py_DECREF(array);
+    Py_DECREF(guard);
+    if (!good)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
 PyMethodDef zpy_tensor_element_methods[] = {
+    {"atomic_add", ZPY_FAST(tensor_atomic_add), METH_FASTCALL | METH_KEYWORDS, DOC_TENSOR_ATOMIC_ADD},
     {"fetch_add", tensor_fetch_add, METH_VARARGS, DOC_TENSOR_FETCH_ADD},
     {"exchange", tensor_exchange, METH_VARARGS, DOC_TENSOR_EXCHANGE},
     {"compare_exchange", tensor_compare_exchange, METH_VARARGS, DOC_TENSOR_COMPARE_EXCHANGE},

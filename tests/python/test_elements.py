@@ -78,3 +78,32 @@ def test_two_processes_add_up(store, peer):
         t.fetch_add(i % 10, 1)
     p.finish()
     assert t.tolist() == [1000.0] * 10
+
+
+def test_adding_arrays(store, peer):
+    t = store.create("x", np.zeros((4, 3), np.float32))
+    p = peer()
+    p.do("t = zct.attach_shared_tensor('x')")
+    p.start("[t.atomic_add(np.ones((4, 3), np.float32)) for i in range(500)][-1]")
+    for _ in range(500):
+        t.atomic_add([1, 2, 3])
+    p.finish()
+    assert t.tolist() == [[1000.0, 1500.0, 2000.0]] * 4 and t.version == 1000
+    t[1].atomic_add(1)  # a part of it
+    assert t[1].tolist() == [1001.0, 1501.0, 2001.0] and t[0, 0] == 1000
+
+
+def test_adding_what_cannot_be_added(store):
+    t = store.create("x", np.zeros(3, np.int32))
+    with pytest.raises(ValueError):
+        t.atomic_add([1, 2])
+    with pytest.raises(TypeError):
+        t.atomic_add([0.5, 1, 2])  # no integers
+    with pytest.raises(PermissionError):
+        store.attach("x", mode="r").atomic_add(1)
+    with t.write_lock(timeout=0):  # it was given back each time, and nothing was written
+        assert not t.any()
+    with pytest.raises(RuntimeError):
+        with t.write_lock():
+            t.atomic_add(1)
+    assert not t.any()

@@ -51,7 +51,7 @@ OPERATIONS = {
     "views": "x[1:].T.reshape(-1).name; x.array[0]",
     "attributes": "x.name, x.store, x.generation, x.mode, x.sealed, x.holders, x.is_shared, x.closed",
     "arithmetic": "x + 1; x.sum(); np.add(x, 0, out=x); x.copy(); x.astype('f4')",
-    "elements": "x.fetch_add((0, 0), 1); x.exchange((1, 1), 2.0); x.compare_exchange((1, 1), 2.0, 3.0)",
+    "elements": "x.atomic_add(data); fails(ValueError, x.atomic_add, np.zeros(77)); x.fetch_add((0, 0), 1); x.exchange((1, 1), 2.0); x.compare_exchange((1, 1), 2.0, 3.0)",
     "snapshot": "x.snapshot(); x.snapshot(data[:3, :4].copy() if data.ndim == 2 and data.shape == x.shape else None)",
     "versions": "x.commit(); x.wait(0); zct.wait_any([x], [0]); fails(TimeoutError, x.wait, timeout=0)",
     "handle": "x.handle.attach(); x[1:].handle",
