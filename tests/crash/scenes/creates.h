@@ -14,7 +14,7 @@ PLAY(create_old_kernel, "create, no populate", .act = act_create_big, .names = {
 /* Pieces, and an attempt at huge pages, whether the system has them or not. */
 static void act_create_huge(zct_store *s) { OK(test_create(s, "x", 9 << 20, 2, NULL, &held)); }
 PLAY(create_huge, "create huge pages", .act = act_create_huge, .names = {{"x", 9 << 20, 0, 2}, {"keep", 100, 1, 1}},
-     .flags = SWEEP_FIRST_ONLY)
+     .flags = SWEEP_FIRST_ONLY | SWEEP_ALONE_ONLY)
 
 static void act_create_nameless(zct_store *s)
 {
