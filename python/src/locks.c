@@ -51,7 +51,7 @@ static PyObject *new_view(PyArrayObject *array, zpy_hold *hold) {
  * that it was made for (zpy_locks_forget): every other array over the hold stands on that one. */
 static PyObject *read_view(PyObject *tensor, zpy_hold *hold) {
     PyArrayObject *array = (PyArrayObject *)tensor;
-    if (PyArray_BASE(array) != (PyObject *)hold)
+    if (ZPY_NO_GIL || PyArray_BASE(array) != (PyObject *)hold) /* without a GIL two readers would change what is kept */
         return new_view(array, hold);
     if (!hold->read_view || hold->read_view_of != tensor || !shows((PyArrayObject *)hold->read_view, array)) {
         PyObject *view = new_view(array, hold);
@@ -89,7 +89,7 @@ static PyObject *guard_new(PyObject *tensor, PyObject *const *args, Py_ssize_t n
          (out[0] && zpy_to_timeout(out[0], &timeout_ns) < 0) || zpy_to_bool(out[1], &recover) < 0))
         return NULL;
     zpy_guard *guard;
-    if (free_count > 0) {
+    if (!ZPY_NO_GIL && free_count > 0) {
         guard = free_guards[--free_count];
         (void)PyObject_INIT(guard, guard_type);
     } else if (!(guard = PyObject_New(zpy_guard, guard_type))) {
@@ -127,7 +127,7 @@ static void guard_dealloc(PyObject *self) {
         (void)zct_lock_release(&guard->lock);
     Py_DECREF(guard->tensor);
     Py_DECREF(guard->hold);
-    if (free_count < FREE_GUARDS)
+    if (!ZPY_NO_GIL && free_count < FREE_GUARDS)
         free_guards[free_count++] = guard;
     else
         PyObject_Free(self);
@@ -161,18 +161,28 @@ static int lock_in_slices(zpy_guard *guard) {
     return rc;
 }
 
+/* One of the threads that come at once. */
+static bool claim(zpy_guard *guard) {
+    ZPY_LOCK();
+    bool free = !guard->entered;
+    guard->entered = true; /* also while it waits with the GIL released */
+    ZPY_UNLOCK();
+    return free;
+}
+
 static PyObject *guard_enter(PyObject *self, PyObject *Py_UNUSED(ignored)) {
     zpy_guard *guard = (zpy_guard *)self;
-    if (guard->entered) {
+    if (!claim(guard)) {
         PyErr_SetString(PyExc_RuntimeError, "this guard holds its lock already: ask the tensor for another one");
         return NULL;
     }
     PyObject *array = guard->tensor;
-    if (guard->writes)
+    if (guard->writes) {
         Py_INCREF(array);
-    else if (!(array = read_view(guard->tensor, guard->hold)))
+    } else if (!(array = read_view(guard->tensor, guard->hold))) {
+        guard->entered = false;
         return NULL;
-    guard->entered = true; /* also while it waits with the GIL released */
+    }
     int rc = lock(guard, 0);
     if (rc == -ZCT_ETIMEDOUT && guard->timeout_ns != 0)
         rc = lock_in_slices(guard);
@@ -185,17 +195,25 @@ static PyObject *guard_enter(PyObject *self, PyObject *Py_UNUSED(ignored)) {
 }
 
 /* In a forked child the lock is the parent's: nothing to give back. */
-static PyObject *guard_exit(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
-    zpy_guard *guard = (zpy_guard *)self;
-    if (!guard->entered) {
-        PyErr_SetString(PyExc_RuntimeError, "this guard holds no lock");
-        return NULL;
-    }
-    if (guard->recovered && guard->writes && (nargs == 0 || args[0] == Py_None))
+static bool leave(zpy_guard *guard, bool in_order) {
+    if (!guard->entered)
+        return false;
+    if (guard->recovered && guard->writes && in_order)
         (void)zct_lock_mark_consistent(&guard->lock);
     (void)zct_lock_release(&guard->lock);
     guard->entered = false;
-    Py_RETURN_FALSE;
+    return true;
+}
+
+static PyObject *guard_exit(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
+    bool left;
+    ZPY_BEGIN_ALONE(self);
+    left = leave((zpy_guard *)self, nargs == 0 || args[0] == Py_None);
+    ZPY_END_ALONE();
+    if (left)
+        Py_RETURN_FALSE;
+    PyErr_SetString(PyExc_RuntimeError, "this guard holds no lock");
+    return NULL;
 }
 
 static PyObject *guard_mark_consistent(PyObject *self, PyObject *Py_UNUSED(ignored)) {
