@@ -171,7 +171,8 @@
     "Entering raises TimeoutError, WriterDiedError, RuntimeError (this thread writes it), ClosedError.\n\n"        \
     ">>> t = zeros(3)\n>>> with t.read_lock() as a:\n...     float(a.sum())\n0.0\n"
 #define DOC_TENSOR_WRITE_LOCK                                                                                        \
-    "write_lock($self, timeout=None, recover=False)\n--\n\nA guard: `with t.write_lock() as a:` locks the tensor for writing.\n\n" \
+    "write_lock($self, timeout=None, recover=False)\n--\n\n"                                                           \
+    "A guard: `with t.write_lock() as a:` locks the tensor for writing.\n\n"                                         \
     "a is t. A process that dies in the block poisons the tensor: every lock raises WriterDiedError until somebody takes\n" \
     "it with recover=True and leaves the block without an exception, or calls guard.mark_consistent() in it.\n"     \
     "timeout as for read_lock(). A forked child has none of its parent's locks.\n\n"                               \
