@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -161,7 +162,9 @@ enum { A_GROUP = 4242, A_USER = 4343 };
 static int become(long groups)
 {
     gid_t group = A_GROUP;
-    return setgroups(groups ? 1 : 0, &group) || setgid(A_USER) || setuid(A_USER);
+    int rc = setgroups(groups ? 1 : 0, &group) || setgid(A_USER) || setuid(A_USER);
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a change of user forgets it */
+    return rc;
 }
 
 static int open_path(long path)
