@@ -505,7 +505,8 @@ ZCT_API uint64_t zct_tensor_version(const zct_tensor *tensor);
 ZCT_API int zct_commit(zct_tensor *tensor, uint64_t *ret_version);
 /* Sleep until the version is beyond `newer_than`; *ret_version (may be NULL) is it. -ZCT_ETIMEDOUT (timeout 0 only
  * looks); -ZCT_EREPLACED and -ZCT_ENOTFOUND: the name went to another tensor, or was unlinked, and no newer version was
- * counted before; -ZCT_EWRITERDIED: a writer died under the lock, likewise; -ZCT_EINTERRUPTED: a signal, call again. Sleeping costs no CPU but one look a second. */
+ * counted before; -ZCT_EWRITERDIED: a writer died under the lock, likewise; -ZCT_EINTERRUPTED: a signal, call again. Sleeping
+ * costs no CPU but one look a second. */
 ZCT_API int zct_wait(const zct_tensor *tensor, uint64_t newer_than, int64_t timeout_ns, uint64_t *ret_version);
 /* The same for `count` tensors of one store (-ZCT_EINVAL): until tensors[i] is beyond newer_than[i] for some i, which is
  * *ret_index, as it is when one of them is replaced or unlinked (the code says which). */
