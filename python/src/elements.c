@@ -102,7 +102,7 @@ static PyObject *tensor_compare_exchange(PyObject *self, PyObject *args) {
     return result;
 }
 
-/* numpy.add under the write lock: it releases the GIL while it adds. A process that is killed inside leaves the tensor poisoned. */
+/* numpy.add under the write lock: it releases the GIL while it adds. Whoever is killed inside leaves the tensor poisoned. */
 static PyObject *tensor_atomic_add(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
     static zpy_sig sig = {"atomic_add", 2, 1, {"values", "timeout", NULL}, {0}};
     PyObject *out[ZPY_MAX_ARGS];

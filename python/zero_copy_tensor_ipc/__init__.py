@@ -55,7 +55,6 @@ from ._core import (
     wait_any,
     zeros,
 )
-from ._versioned import Versioned
 
 __all__ = [
     "ClosedError",
@@ -98,7 +97,8 @@ __all__ = [
     "zeros",
 ]
 
-_LATE = {"attach_async": "._async", "compat": ".compat"}  # what costs more to import than the rest together
+# What costs as much to import as the rest together.
+_LATE = {"Versioned": "._versioned", "attach_async": "._async", "compat": ".compat"}
 
 
 def __getattr__(name):

@@ -64,7 +64,8 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the futex word is the
 #define fence_acquire() atomic_thread_fence(memory_order_acquire)
 #define fence_release() atomic_thread_fence(memory_order_release)
 #define fence_sc() atomic_thread_fence(memory_order_seq_cst)
-/* What was copied before was read before what is read next. x86: `rep movs`, which a copy may be made of, is weaker than loads. */
+/* What was copied before was read before what is read next. On x86 `rep movs`, which a copy may be made of, is weaker than a
+ * load. */
 #if defined(__x86_64__)
 #define fence_copied() __asm__ volatile("lfence" ::: "memory")
 #else

@@ -53,8 +53,8 @@ int store_refuse(struct zct_store *s)
                     "when it was forked; its inherited arrays stay valid as long as the parent holds them",
                     s->name);
     if (state == STORE_OBSERVER)
-        return fail(ZCT_EACCES, "store '%s' was opened to look only; to use its tensors, join it, which takes permission to write its "
-                                "file", s->name);
+        return fail(ZCT_EACCES, "store '%s' was opened to look only; to use its tensors, join it, which takes permission to "
+                                "write its file", s->name);
     if (get_relaxed(&s->words->gone) || pv_get(&s->lost))
         return store_is_gone(s);
     return 0;
