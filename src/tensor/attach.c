@@ -149,6 +149,7 @@ static void spare_put(struct zct_store *s, struct zct_tensor *a)
     if (likely(!a->cow && a->view.ndim <= SHAPE_INLINE))
         a = (struct zct_tensor *)(uintptr_t)pv_swap(&s->spares[a->desc % SPARES], (uint64_t)(uintptr_t)a);
 #endif
+    (void)s;
     free(a);
 }
 

@@ -17,6 +17,8 @@ static int open_store(long unused)
 
 static int attach(long mode)
 {
+    zct_release(a); /* of the body's, where this process was forked behind it */
+    a = NULL;
     int rc = open_store(0);
     return rc < 0 ? rc : zct_attach(s, "w", (int)mode, 0, &a);
 }
