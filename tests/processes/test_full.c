@@ -366,6 +366,55 @@ static void tiny_file_system(void)
     leave_room();
 }
 
+/* Fill it to the last page with tensors of ever smaller sizes; each that was made is whole. How many. */
+static int fill_up(zct_tensor **made, int most)
+{
+    static const int64_t sizes[] = {5 << 20, 300000, 4096, 100};
+    int n = 0;
+    for (int i = 0; i < 4; i++) {
+        int rc = 0;
+        while (n < most && (rc = test_create(s, NULL, sizes[i], (uint64_t)n + 1, NULL, &made[n])) == 0)
+            n++;
+        if (n < most)
+            is_full(rc);
+        CHECK_STORE(s);
+    }
+    for (int i = 0; i < n; i++) {
+        const zct_view *v = zct_tensor_view(made[i]);
+        CHECK(test_is_pattern(v->data, v->nbytes, (uint64_t)i + 1));
+    }
+    return n;
+}
+
+/* What a container has by default, with a store of default size in it: filled, emptied, and filled again beside other files. */
+static void container(void)
+{
+    enum { MOST = 4000 };
+    mount_room("64m");
+    zct_store_options o = {.size = sizeof o, .directory = room};
+    zct_tensor **made = calloc(MOST, sizeof *made);
+    REQUIRE(made != NULL);
+    REQUIRE_OK(zct_store_open("s", &o, &s));
+    for (int round = 0; round < 3; round++) {
+        if (round == 1)
+            leave_free(9000);
+        int n = fill_up(made, MOST);
+        CHECK(n > 10);
+        test_say("# round %d: %d tensors, %llu KiB of %llu used", round, n, (unsigned long long)test_stats(s).used / 1024,
+                 (unsigned long long)test_stats(s).capacity / 1024);
+        for (int i = 0; i < n; i++)
+            zct_release(made[i]);
+        OK(zct_store_gc(s, NULL, NULL));
+        OK(zct_store_trim(s, 0, NULL));
+        CHECK_EQ(test_stats(s).used, 0);
+        CHECK_STORE(s);
+        all_free();
+    }
+    free(made);
+    zct_store_close(s);
+    leave_room();
+}
+
 /* Members that attach, release, unlink and leave need no new page: on a full disk all goes on. */
 static int peer_lives(long unused)
 {
@@ -507,5 +556,5 @@ static void no_room_for_huge_pages(void)
 TESTS({"a store is made page by page", births}, {"create tiny", step_0}, {"create a page", step_1}, {"create large", step_2},
       {"create larger", step_3}, {"create with a long name", step_4}, {"create nameless", step_5}, {"publish", step_6},
       {"handle", step_7}, {"block", step_8}, {"trim", step_9}, {"fork", step_10}, {"many", step_11},
-      {"64 KiB", tiny_file_system}, {"members of a full store", members_of_a_full_store},
+      {"64 KiB", tiny_file_system}, {"64 MB", container}, {"members of a full store", members_of_a_full_store},
       {"the dead make room", the_dead_make_room}, {"no room for huge pages", no_room_for_huge_pages})
