@@ -29,7 +29,7 @@ import figures
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 SHM = "/dev/shm"
-C_BENCHES = ["attach", "create", "copy", "beside", "publish", "names", "memory", "command"]
+C_BENCHES = ["attach", "create", "copy", "beside", "publish", "names", "memory", "command", "lock"]
 PYTHON_BENCHES = ["py_attach", "py_cold", "py_publish", "py_arrays", "py_queue", "py_files"]
 TIMEOUT = 900
 
