@@ -126,13 +126,13 @@ static void live_beside_files(void)
 {
     zct_store_options o = {.size = sizeof o, .capacity = 1u << 30, .max_names = 64, .max_members = 4};
     int64_t shape;
-    zct_spec spec = test_bytes(&shape, 40 << 20);
+    zct_spec spec = test_bytes(&shape, 30 << 20);
     join_group();
     REQUIRE_OK(zct_store_open("s", &o, &s));
     if (!fill_page_cache())
         _exit(78);
-    OK(test_create(s, "w", 40 << 20, 1, NULL, &a));
-    CHECK(test_is_pattern(zct_tensor_view(a)->data, 40 << 20, 1));
+    OK(test_create(s, "w", 30 << 20, 1, NULL, &a));
+    CHECK(test_is_pattern(zct_tensor_view(a)->data, 30 << 20, 1));
     OK(zct_create(s, "v", &spec, NULL, NULL, NULL, &a));
     CHECK_STORE(s);
     _exit(test_failed());
