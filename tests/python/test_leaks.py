@@ -144,6 +144,6 @@ assert after[1].used == before[1].used and after[1].high <= before[1].high + (1 
 @pytest.mark.slow
 @pytest.mark.parametrize("operation", sorted(OPERATIONS))
 def test_no_growth(python, operation):
-    n = 1000 if "store" in operation or "async" in operation or os.environ.get("TEST_QUICK") else 10000
+    n = 1000 if os.environ.get("TEST_QUICK") else 10000
     env = {"OPENBLAS_NUM_THREADS": "1", "ZCT_CAPACITY": str(64 << 20), "MALLOC_ARENA_MAX": "1"}
     python(CODE, OPERATIONS[operation], n, env=env)
